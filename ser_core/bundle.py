@@ -1,0 +1,197 @@
+"""The model folder: what is in it, how it is saved, checked and loaded.
+
+`model.keras` is the source of truth, `model.onnx` is what serves, `card.json` says everything
+about the model and `README.md` says it to people. Loading imports no TensorFlow.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from pydantic import TypeAdapter, ValidationError
+
+from ser_core.card import Card, model_card
+from ser_core.errors import UndertoneError
+from ser_core.features import FeatureSpec
+
+FILES = ("model.keras", "model.onnx", "README.md")
+OUTPUTS = ("logits", "embedding", "attention")
+
+
+class BundleError(UndertoneError):
+    """A model folder cannot be used; the message says what is wrong with it."""
+
+
+_CARD = TypeAdapter(Card)
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A verified model, ready to serve.
+
+    Attributes:
+        card: what is known about it.
+        folder: where it lies.
+        session: the network, an ONNX Runtime session on one thread.
+    """
+
+    card: Card
+    folder: Path
+    session: onnxruntime.InferenceSession
+
+    def run(self, windows: np.ndarray) -> dict[str, np.ndarray]:
+        """Return `logits`, `embedding` and `attention`, each `(n, …)`, for windows `(n, …)`."""
+        values = self.session.run(list(OUTPUTS), {self.session.get_inputs()[0].name: windows})
+        return dict(zip(OUTPUTS, values, strict=True))
+
+
+def load(folder: Path) -> Bundle:
+    """Load a model folder and check it.
+
+    Raises:
+        BundleError: something is missing, damaged or contradictory.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    verify_files(folder, card)
+    options = onnxruntime.SessionOptions()
+    # One thread a session: the network is too small to share, and other listeners want the rest.
+    options.intra_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(
+            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's own exceptions share no base class
+        raise BundleError(f"{folder}/model.onnx cannot be run: {error}") from None
+    _check_shapes(folder, card, session)
+    return Bundle(card, folder, session)
+
+
+def read_card(folder: Path) -> Card:
+    """Read `card.json` without loading the model.
+
+    Raises:
+        BundleError: there is no card, or it is not one.
+    """
+    path = Path(folder) / "card.json"
+    try:
+        return _CARD.validate_json(path.read_bytes())
+    except OSError:
+        raise BundleError(f"{folder} is not a model folder: it has no card.json") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise BundleError(
+            f"{path} is not a model card: {key or 'the file'}: {first['msg']}"
+        ) from None
+
+
+def verify_files(folder: Path, card: Card) -> None:
+    """Check that each file is there and has the sha256 the card names.
+
+    Raises:
+        BundleError: one is not or has not.
+    """
+    for name in FILES:
+        path = folder / name
+        if not path.is_file():
+            raise BundleError(f"{folder} lacks {name}; copy the model folder again")
+        if name not in card.files:
+            raise BundleError(f"{folder}/card.json names no sha256 for {name}")
+        if sha256(path) != card.files[name]:
+            raise BundleError(f"{path} is not the file its card describes (sha256 differs)")
+
+
+def _check_shapes(folder: Path, card: Card, session: onnxruntime.InferenceSession) -> None:
+    shape = session.get_inputs()[0].shape[1:]
+    expected = [card.features.frames, card.features.bands]
+    if shape != expected:
+        raise BundleError(
+            f"{folder}/model.onnx takes windows {shape}, but its card says {expected}"
+        )
+    outputs = {output.name: output.shape for output in session.get_outputs()}
+    missing = set(OUTPUTS) - set(outputs)
+    if missing:
+        raise BundleError(f"{folder}/model.onnx lacks the output '{min(missing)}'")
+    if outputs["logits"][-1] != len(card.labels):
+        raise BundleError(
+            f"{folder}/model.onnx tells {outputs['logits'][-1]} emotions apart, but its card "
+            f"names {len(card.labels)}"
+        )
+
+
+def save(model, card: Card, folder: Path) -> Card:
+    """Write a model folder, whole or not at all, and return its card with the files' sha256.
+
+    Args:
+        model: a Keras model with the outputs of `OUTPUTS`.
+        card: what is known about it; `files` is filled in here.
+        folder: where; replaced if it exists.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        model.save(made / "model.keras")
+        export_onnx(made / "model.keras", made / "model.onnx", card.features)
+        card = write_card(card, made)
+        _check_parity(model, load(made))
+        made.chmod(0o755)
+        _replace(made, folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return card
+
+
+def write_card(card: Card, folder: Path) -> Card:
+    """Write `README.md` and `card.json` of a folder that holds the model; return the card."""
+    (folder / "README.md").write_text(model_card(card), "utf-8")
+    plain = asdict(card) | {"files": {name: sha256(folder / name) for name in FILES}}
+    (folder / "card.json").write_text(
+        json.dumps(plain, indent=2, ensure_ascii=False) + "\n", "utf-8"
+    )
+    return _CARD.validate_python(plain)
+
+
+def export_onnx(keras_file: Path, onnx_file: Path, spec: FeatureSpec) -> None:
+    """Export a saved Keras model to ONNX with a dynamic batch."""
+    import keras
+
+    model = keras.models.load_model(keras_file, safe_mode=True, compile=False)
+    model(np.zeros((1, spec.frames, spec.bands), np.float32))
+    signature = [keras.InputSpec((None, spec.frames, spec.bands), dtype="float32")]
+    model.export(onnx_file, format="onnx", input_signature=signature, verbose=False)
+
+
+def _check_parity(model, bundle: Bundle) -> None:
+    spec = bundle.card.features
+    noise = np.random.default_rng(0).uniform(-spec.top_db, 0, (3, spec.frames, spec.bands))
+    windows = noise.astype(np.float32)
+    ours, theirs = bundle.run(windows), model.predict(windows, verbose=0)
+    for name in OUTPUTS:
+        gap = float(np.abs(ours[name] - theirs[name]).max())
+        if not gap < 1e-3:
+            raise BundleError(
+                f"the ONNX export's {name} differ from the Keras model's by {gap:.2g}"
+            )
+
+
+def _replace(made: Path, folder: Path) -> None:
+    """Put `made` in the place of `folder`; a reader sees the old folder or the new one."""
+    aside = folder.with_name(f".{folder.name}-old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if folder.exists():
+        folder.rename(aside)
+    made.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

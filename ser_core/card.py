@@ -1,0 +1,173 @@
+"""What is known about a model, and the model card that tells it to people."""
+
+from dataclasses import dataclass, field
+
+from ser_core.features import FeatureSpec
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One row of results: a protocol, and mean and sd over seeds, as fractions.
+
+    Attributes:
+        protocol: a name from `splits.PROTOCOLS`.
+        corpus: what was scored.
+        labels: how many emotions.
+        seeds: how many runs of the whole protocol.
+        n: utterances scored in a run.
+        uar: and `accuracy`, `macro_f1`, `ece`: means over runs.
+        uar_sd: and `accuracy_sd`: sd over runs.
+        coverage: share of utterances answered at the abstention threshold, and
+        selective_accuracy: share of those answers that are right.
+        command: what prints this row again.
+    """
+
+    protocol: str
+    corpus: str
+    labels: int
+    seeds: int
+    n: int
+    uar: float
+    uar_sd: float
+    accuracy: float
+    accuracy_sd: float
+    macro_f1: float
+    ece: float
+    coverage: float
+    selective_accuracy: float
+    command: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a model was trained on, and how.
+
+    Attributes:
+        corpora: name and licence of each corpus.
+        utterances: how many were fitted on.
+        speakers: who was fitted on.
+        validation_speakers: who decided when to stop, the temperature and the threshold.
+        recipe: the recipe's digest.
+        seed: the seed.
+        epochs: the epoch whose weights these are.
+        seconds: how long it took.
+        environment: versions and device.
+    """
+
+    corpora: dict[str, str]
+    utterances: int
+    speakers: tuple[str, ...]
+    validation_speakers: tuple[str, ...]
+    recipe: str
+    seed: int
+    epochs: int
+    seconds: float
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything that is known about a model.
+
+    Attributes:
+        name: of the model.
+        description: a sentence.
+        created: ISO date.
+        labels: emotions, in the order of the logits.
+        features: what the network sees.
+        temperature: logits are divided by it before softmax.
+        threshold: an answer with less confidence is withheld.
+        parameters: how many weights.
+        training: a `Provenance`.
+        licence: under which the weights may be used.
+        evaluation: rows of results.
+        files: sha256 of each file.
+    """
+
+    name: str
+    description: str
+    created: str
+    labels: tuple[str, ...]
+    features: FeatureSpec
+    temperature: float
+    threshold: float
+    parameters: int
+    training: Provenance
+    licence: str
+    evaluation: tuple[Evaluation, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def results_table(card: Card) -> str:
+    """Return a model's results as a Markdown table, in per cent."""
+    lines = [
+        "| protocol | classes | UAR | accuracy | macro F1 | ECE | answered | right when answered |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in card.evaluation:
+        uar = f"{100 * row.uar:.1f} ± {100 * row.uar_sd:.1f}"
+        accuracy = f"{100 * row.accuracy:.1f} ± {100 * row.accuracy_sd:.1f}"
+        rest = (row.macro_f1, row.ece, row.coverage, row.selective_accuracy)
+        lines.append(
+            f"| `{row.protocol}`, {row.seeds} seeds | {row.labels} | {uar} | {accuracy} | "
+            + " | ".join(f"{100 * value:.1f}" for value in rest)
+            + " |"
+        )
+    return "\n".join(lines)
+
+
+def model_card(card: Card) -> str:
+    """Return the model's `README.md`, with the front matter Hugging Face reads."""
+    training = card.training
+    corpora = ", ".join(f"{name} ({licence})" for name, licence in training.corpora.items())
+    commands = "\n".join(f"    {row.command}" for row in card.evaluation)
+    return f"""---
+license: {LICENCE_TAGS.get(card.licence, "other")}
+language: en
+pipeline_tag: audio-classification
+library_name: keras
+tags: [speech-emotion-recognition, onnx, undertone]
+---
+
+# {card.name}
+
+{card.description}
+
+It tells apart {", ".join(card.labels)}: emotion as actors portray it in English, not what anyone
+feels. {card.parameters:,} parameters; made for Undertone.
+
+## Results
+
+{results_table(card)}
+
+Mean ± sd over seeds. `ravdess-…fold` protocols test on speakers the model has never heard;
+`random-80-20` shares speakers between training and test and flatters every model.
+Cross-validation trains a new model per fold with this model's recipe (`{training.recipe}`); the
+weights here were trained once more, for use. Print the figures again with
+
+{commands}
+
+## Training
+
+- Data: {corpora}; {training.utterances} utterances of {len(training.speakers)} speakers;
+  {len(training.validation_speakers)} further speakers decided when to stop, the temperature
+  ({card.temperature:.2f}) and the confidence below which no answer is given
+  ({card.threshold:.2f}): {", ".join(training.validation_speakers)}.
+- Seed {training.seed}, weights of epoch {training.epochs}, {training.seconds:.0f} s on
+  {", ".join(f"{name} {version}" for name, version in training.environment.items())}.
+
+## Licence
+
+{card.licence}, because that is the licence of the recordings: not for commercial use.
+
+## Limits
+
+Trained on few speakers, two sentences, one language and studio sound. Expect much less on
+spontaneous speech, other languages, children, and noisy rooms. Not for decisions about people: in
+the European Union, inferring emotion at work or in education is prohibited (Regulation (EU)
+2024/1689, Article 5(1)(f)).
+"""
+
+
+# Hugging Face's identifiers of the licences that the corpora carry.
+LICENCE_TAGS = {"CC BY-NC-SA 4.0": "cc-by-nc-sa-4.0"}

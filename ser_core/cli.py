@@ -1,0 +1,347 @@
+"""The command line: `python -m ser_core …`.
+
+Exit codes: 0 done, 2 the caller's mistake (one line on stderr), 1 ours. With `--json`, stdout holds
+one JSON document and nothing else. Commands import what they need, so that `predict` starts fast.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from ser_core.errors import UndertoneError
+
+app = typer.Typer(
+    help="Undertone hears the emotion in speech.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Corpora on this machine.", no_args_is_help=True)
+models_app = typer.Typer(help="Models on this machine.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(models_app, name="models")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Model = Annotated[str, typer.Option(help="A model's name or folder.")]
+Settings = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe.")
+]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        return app(arguments, standalone_mode=False) or 0
+    except click.ClickException as error:
+        return _refuse(error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        return _refuse("stopped")
+    except UndertoneError as error:
+        return _refuse(str(error))
+
+
+def _refuse(message: str) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+def _print_json(value) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+@app.command()
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="Recordings in any format.")],
+    model: Model = "swift",
+    timeline: Annotated[bool, typer.Option(help="Show each window.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say which emotion each recording carries."""
+    from ser_core import audio
+    from ser_core.recognizer import Recognizer
+
+    recognizer = Recognizer.from_name(model)
+    clips, unreadable = [], 0
+    for file in files:
+        try:
+            clips.append((file, audio.read(file)))
+        except audio.AudioError as error:
+            unreadable += 1
+            print(f"error: {file}: {error}", file=sys.stderr)
+    predictions = [(file, clip, recognizer.predict(clip)) for file, clip in clips]
+    if as_json:
+        _print_json([_plain(file, prediction) for file, _, prediction in predictions])
+    else:
+        for file, _, prediction in predictions:
+            _show(file, prediction, timeline)
+    if unreadable:
+        raise typer.Exit(2)
+
+
+def _plain(file: Path, prediction) -> dict:
+    """Return a prediction as the JSON objects of `predict` show it."""
+    quality = asdict(prediction.quality)
+    return {
+        "file": str(file),
+        "model": prediction.model,
+        "label": prediction.label,
+        "confidence": round(prediction.confidence, 4),
+        "abstained": prediction.abstained,
+        "reason": prediction.reason,
+        "probabilities": {name: round(p, 4) for name, p in prediction.probabilities.items()},
+        "duration": round(quality.pop("duration"), 3),
+        "quality": quality,
+        "windows": [
+            {
+                "start": round(window.start, 3),
+                "end": round(window.end, 3),
+                "probabilities": {name: round(p, 4) for name, p in window.probabilities.items()},
+            }
+            for window in prediction.windows
+        ],
+        "seconds": round(prediction.seconds, 4),
+    }
+
+
+def _show(file: Path, prediction, timeline: bool) -> None:
+    best = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    if prediction.abstained:
+        print(f"{file}: can't tell. {prediction.reason}")
+    else:
+        print(f"{file}: {prediction.label} ({prediction.confidence:.0%})")
+    if prediction.label:
+        print("  " + ", ".join(f"{name} {p:.0%}" for name, p in best[:4]))
+    for issue in prediction.quality.issues:
+        if issue.text != prediction.reason:
+            print(f"  note: {issue.text}")
+    if timeline:
+        for window in prediction.windows:
+            label = max(window.probabilities, key=window.probabilities.get)
+            span = f"{_clock(window.start)}–{_clock(window.end)}"
+            print(f"  {span}  {label} {window.probabilities[label]:.0%}")
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or path.")],
+    run_dir: Annotated[Path | None, typer.Option(help="Where; runs/RECIPE if not given.")] = None,
+    settings: Settings = [],  # noqa: B006 - Typer's own way to say "none"
+    evaluation: Annotated[
+        list[Path], typer.Option(help="Output of `crossval --json`, for the model card.")
+    ] = [],  # noqa: B006
+) -> None:
+    """Train a model for use, on all speakers but those that decide when to stop."""
+    from ser_core import crossval as protocols
+    from ser_core import recipe as recipes
+
+    loaded = recipes.load(recipe, settings)
+    rows = tuple(protocols.read_evaluation(path, loaded) for path in evaluation)
+    folder = run_dir or _runs_dir() / loaded.name
+    from ser_core import training
+
+    with _progress() as progress:
+        clips, epochs = progress.add_task("features"), progress.add_task("training", start=False)
+
+        def on_epoch(event: dict) -> None:
+            progress.start_task(epochs)
+            text = f"training (validation UAR {event['val_uar']:.1%})"
+            progress.update(epochs, completed=event["epoch"], total=event["epochs"])
+            progress.update(epochs, description=text)
+
+        card = training.train(
+            loaded,
+            folder,
+            evaluations=rows,
+            on_clip=lambda total: progress.update(clips, total=total, advance=1),
+            on_epoch=on_epoch,
+        )
+    print(
+        f"{folder / 'model'}: weights of epoch {card.training.epochs}; "
+        f"use them with --model {folder / 'model'}"
+    )
+
+
+@app.command()
+def crossval(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or path.")],
+    protocol: Annotated[str, typer.Option(help="How speakers are divided.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of the whole protocol.")] = 3,
+    jobs: Annotated[int, typer.Option(min=1, help="Folds trained at once.")] = os.cpu_count() or 1,
+    settings: Settings = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Measure a recipe by a protocol: every fold under every seed; goes on where it stopped."""
+    from ser_core import crossval as protocols
+    from ser_core import recipe as recipes
+    from ser_core import splits, training
+
+    splits.fold_count(protocol)
+    loaded = recipes.load(recipe, settings)
+    folder = _runs_dir() / "crossval" / f"{loaded.name}-{loaded.digest}" / protocol
+    with _progress() as progress:
+        clips, folds = progress.add_task("features"), progress.add_task("folds", start=False)
+        # Once here, with every core, so that the folds find the cache filled.
+        training.load_dataset(
+            loaded, on_clip=lambda total: progress.update(clips, total=total, advance=1)
+        )
+        progress.start_task(folds)
+
+        def on_fold(result: protocols.FoldResult, total: int) -> None:
+            progress.update(folds, total=total, advance=1)
+            progress.console.print(
+                f"seed {result.seed} fold {result.fold}: UAR {result.uar:.1%}, accuracy "
+                f"{result.accuracy:.1%}, epoch {result.epoch}, {result.seconds:.0f} s"
+            )
+
+        results = protocols.crossval(
+            loaded, protocol, folder, seeds=seeds, jobs=jobs, on_fold=on_fold
+        )
+    command = protocols.command(recipe, protocol, seeds, tuple(settings))
+    row = protocols.summarise(loaded, protocol, results, command)
+    if as_json:
+        _print_json(protocols.document(loaded, row, results))
+        return
+    print(
+        f"{loaded.name}, {protocol}, {row.seeds} seeds: UAR {row.uar:.1%} ± {row.uar_sd:.1%}, "
+        f"accuracy {row.accuracy:.1%} ± {row.accuracy_sd:.1%}, macro F1 {row.macro_f1:.1%}, "
+        f"ECE {row.ece:.1%}; {row.coverage:.0%} answered, of which "
+        f"{row.selective_accuracy:.1%} right; every fold in {folder}"
+    )
+
+
+@app.command()
+def evaluate(
+    model: Model = "swift",
+    corpus: Annotated[str | None, typer.Option(help="A corpus by name.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="A CSV with path, emotion and, if known, speaker.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a model on a corpus or on recordings of your own."""
+    from ser_core import scoring
+    from ser_core.recognizer import Recognizer
+
+    if (corpus is None) == (manifest is None):
+        raise UndertoneError("name either --corpus or --manifest")
+    frame = scoring.read_manifest(manifest) if manifest else scoring.corpus_manifest(corpus)
+    recognizer = Recognizer.from_name(model)
+    with _progress() as progress:
+        task = progress.add_task("recordings", total=len(frame))
+        result = scoring.score(recognizer, frame, on_clip=lambda: progress.advance(task))
+    if as_json:
+        _print_json(result.as_dict())
+        return
+    report = result.report
+    print(
+        f"{result.model}, {result.protocol}: UAR {report.uar:.1%}, accuracy {report.accuracy:.1%}, "
+        f"macro F1 {report.macro_f1:.1%}, ECE {report.ece:.1%} on {report.n} recordings, "
+        f"{result.answered:.0%} answered"
+    )
+    for label, row in report.per_class.items():
+        print(
+            f"  {label:<10} recall {row.recall:6.1%}  precision {row.precision:6.1%}  n {row.support}"
+        )
+    for path, reason in result.skipped.items():
+        print(f"  left out: {path}: {reason}")
+
+
+@data_app.command("check")
+def data_check(
+    name: Annotated[str | None, typer.Argument(help="A corpus; all if not given.")] = None,
+) -> None:
+    """Say what lies in the data folder: utterances, copies, files that do not belong."""
+    from ser_core import corpora
+
+    for corpus in [name] if name else list(corpora.CORPORA):
+        found = corpora.scan(corpus)
+        frame = found.manifest
+        print(f"{corpus}: {len(frame)} utterances of {frame.speaker.nunique()} speakers")
+        for channel, part in frame.groupby("channel"):
+            counts = part.emotion.value_counts()
+            print(f"  {channel}: {len(part)}: " + ", ".join(f"{e} {n}" for e, n in counts.items()))
+        for path in found.duplicates:
+            print(f"  copy, left out: {path}")
+        for path in found.unknown:
+            print(f"  not of this corpus, left out: {path}")
+
+
+@data_app.command("manifest")
+def data_manifest(
+    name: Annotated[str, typer.Argument(help="A corpus.")], as_json: Json = False
+) -> None:
+    """Print a corpus's utterances, as CSV or JSON."""
+    from ser_core import corpora
+
+    frame = corpora.scan(name).manifest
+    if as_json:
+        _print_json(frame.to_dict("records"))
+    else:
+        frame.to_csv(sys.stdout, index=False)
+
+
+@models_app.command("list")
+def models_list(as_json: Json = False) -> None:
+    """List the models."""
+    from ser_core import bundle, recognizer
+
+    cards = {name: bundle.read_card(path) for name, path in recognizer.model_folders().items()}
+    if as_json:
+        _print_json([{"model": name} | asdict(card) for name, card in cards.items()])
+        return
+    for name, card in cards.items():
+        print(
+            f"{name}: {card.description} {card.parameters:,} parameters, {len(card.labels)} emotions."
+        )
+
+
+@models_app.command("show")
+def models_show(
+    name: Annotated[str, typer.Argument(help="A model.")], as_json: Json = False
+) -> None:
+    """Print a model's card."""
+    from ser_core import bundle, card, recognizer
+
+    found = bundle.read_card(recognizer.find_model(name))
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        print(card.model_card(found))
+
+
+@models_app.command("verify")
+def models_verify(name: Annotated[str, typer.Argument(help="A model.")]) -> None:
+    """Check a model's files against its card, and load it."""
+    from ser_core import bundle, recognizer
+
+    folder = recognizer.find_model(name)
+    bundle.load(folder)
+    print(f"{folder}: every file is what its card describes, and the model loads")
+
+
+def _progress():
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _runs_dir() -> Path:
+    return Path(os.environ.get("SER_RUNS_DIR", "runs"))

@@ -1,0 +1,219 @@
+"""A protocol, run whole: every fold under every seed, and what came out."""
+
+import json
+import multiprocessing
+import os
+import shlex
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from ser_core import evaluation, splits
+from ser_core.card import Evaluation
+from ser_core.errors import UndertoneError
+from ser_core.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What one fold gave under one seed; scores are fractions on the test part.
+
+    `predictions` maps each test utterance's id to its calibrated probabilities, in the order of
+    the recipe's labels.
+    """
+
+    seed: int
+    fold: int
+    n: int
+    uar: float
+    accuracy: float
+    macro_f1: float
+    ece: float
+    coverage: float
+    selective_accuracy: float
+    validation_uar: float
+    epoch: int
+    temperature: float
+    threshold: float
+    seconds: float
+    parameters: int
+    confusion: list[list[int]]
+    predictions: dict[str, list[float]]
+
+
+def crossval(
+    recipe: Recipe,
+    protocol: str,
+    folder: Path,
+    *,
+    seeds: int,
+    jobs: int,
+    on_fold: Callable[[FoldResult, int], None] = lambda result, total: None,
+) -> list[FoldResult]:
+    """Train and test a recipe on every fold of a protocol, under seeds 0, 1, ….
+
+    Each fold's result is kept in `folder` as it comes, and is not computed again.
+
+    Args:
+        recipe: its own seed is not used.
+        protocol: a name from `splits.PROTOCOLS`.
+        folder: where the results of this recipe and protocol are kept.
+        seeds: how many runs of the protocol.
+        jobs: how many folds to train at once, in processes of their own.
+        on_fold: called with each result as it comes, and the number of all.
+    """
+    folds = splits.fold_count(protocol)
+    tasks = [
+        (recipe, protocol, seed, fold, folder) for seed in range(seeds) for fold in range(folds)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    results = []
+    for result in _run(tasks, jobs):
+        results.append(result)
+        on_fold(result, len(tasks))
+    return sorted(results, key=lambda result: (result.seed, result.fold))
+
+
+def _run(tasks: list[tuple], jobs: int) -> Iterator[FoldResult]:
+    kept = {task: _kept(task) for task in range(len(tasks)) if _file(*tasks[task][2:]).exists()}
+    yield from kept.values()
+    waiting = [task for index, task in enumerate(tasks) if index not in kept]
+    if not waiting:
+        return
+    # Processes that train side by side must not each claim every core (or the whole accelerator).
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, str(max(1, (os.cpu_count() or 1) // jobs)))
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=context) as pool:
+        for future in as_completed([pool.submit(run_fold, *task) for task in waiting]):
+            yield future.result()
+
+
+def run_fold(recipe: Recipe, protocol: str, seed: int, fold: int, folder: Path) -> FoldResult:
+    """Train on one fold's training part, test on its test part, and keep the result."""
+    from ser_core import training
+
+    data = training.load_dataset(recipe)
+    split = splits.splits(
+        data.manifest,
+        protocol,
+        seed=seed,
+        validation_speakers=recipe.training.validation_speakers,
+    )[fold]
+    with tempfile.TemporaryDirectory(prefix=f"seed{seed}-fold{fold}-", dir=folder) as scratch:
+        fitted = training.fit(recipe, data, split, seed=seed, folder=Path(scratch))
+        events = (Path(scratch) / "events.jsonl").read_text("utf-8")
+    probabilities = training.predict_clips(fitted.model, data, split.test, fitted.temperature)
+    truth = data.truth[split.test]
+    scores = evaluation.report(truth, probabilities, recipe.labels)
+    answered = evaluation.selective(truth, probabilities, fitted.selective.threshold)
+    ids = data.manifest.id.iloc[split.test]
+    result = FoldResult(
+        seed=seed,
+        fold=fold,
+        n=scores.n,
+        uar=scores.uar,
+        accuracy=scores.accuracy,
+        macro_f1=scores.macro_f1,
+        ece=scores.ece,
+        coverage=answered.coverage,
+        selective_accuracy=answered.accuracy,
+        validation_uar=fitted.validation.uar,
+        epoch=fitted.epoch,
+        temperature=fitted.temperature,
+        threshold=fitted.selective.threshold,
+        seconds=round(fitted.seconds, 1),
+        parameters=fitted.model.count_params(),
+        confusion=scores.confusion,
+        predictions={
+            name: [round(float(p), 5) for p in row]
+            for name, row in zip(ids, probabilities, strict=True)
+        },
+    )
+    _file(seed, fold, folder).with_suffix(".jsonl").write_text(events, "utf-8")
+    partial = _file(seed, fold, folder).with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(result)), "utf-8")
+    partial.rename(_file(seed, fold, folder))
+    return result
+
+
+def summarise(recipe: Recipe, protocol: str, results: list[FoldResult], command: str) -> Evaluation:
+    """Return a row for the model card: means of folds within a seed, mean and sd over seeds."""
+    seeds = sorted({result.seed for result in results})
+
+    def by_seed(name: str) -> np.ndarray:
+        return np.array(
+            [np.mean([getattr(r, name) for r in results if r.seed == seed]) for seed in seeds]
+        )
+
+    def answered_right(result: FoldResult) -> float:
+        return result.coverage * result.selective_accuracy * result.n
+
+    uar, accuracy = by_seed("uar"), by_seed("accuracy")
+    answered = sum(result.coverage * result.n for result in results)
+    spread = {"ddof": 1} if len(seeds) > 1 else {}
+    return Evaluation(
+        protocol=protocol,
+        corpus=recipe.data.corpus,
+        labels=len(recipe.labels),
+        seeds=len(seeds),
+        n=sum(result.n for result in results if result.seed == seeds[0]),
+        uar=float(uar.mean()),
+        uar_sd=float(uar.std(**spread)),
+        accuracy=float(accuracy.mean()),
+        accuracy_sd=float(accuracy.std(**spread)),
+        macro_f1=float(by_seed("macro_f1").mean()),
+        ece=float(by_seed("ece").mean()),
+        coverage=float(by_seed("coverage").mean()),
+        selective_accuracy=sum(map(answered_right, results)) / answered if answered else 1.0,
+        command=command,
+    )
+
+
+def command(recipe_name: str, protocol: str, seeds: int, settings: tuple[str, ...] = ()) -> str:
+    """Return the command line that runs this cross-validation."""
+    words = ["python", "-m", "ser_core", "crossval", recipe_name]
+    words += ["--protocol", protocol, "--seeds", str(seeds)]
+    for setting in settings:
+        words += ["--set", setting]
+    return shlex.join(words)
+
+
+def _file(seed: int, fold: int, folder: Path) -> Path:
+    return folder / f"seed{seed}-fold{fold}.json"
+
+
+def _kept(task: tuple) -> FoldResult:
+    return FoldResult(**json.loads(_file(*task[2:]).read_text("utf-8")))
+
+
+def document(recipe: Recipe, row: Evaluation, results: list[FoldResult]) -> dict:
+    """Return what `crossval --json` prints: the summary, the folds, no single predictions."""
+    folds = [asdict(result) for result in results]
+    for fold in folds:
+        del fold["predictions"]
+    return {"recipe": recipe.digest, "summary": asdict(row), "folds": folds}
+
+
+def read_evaluation(path: Path, recipe: Recipe) -> Evaluation:
+    """Read the summary of a `document`, for the card of a model of the same recipe.
+
+    Raises:
+        ValueError: the file is no such document, or is of another recipe.
+    """
+    try:
+        found = json.loads(Path(path).read_text("utf-8"))
+        row, digest = TypeAdapter(Evaluation).validate_python(found["summary"]), found["recipe"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UndertoneError(f"{path} is not what `crossval --json` prints") from None
+    if digest != recipe.digest:
+        raise UndertoneError(
+            f"{path} was measured with another recipe than {recipe.name} as it is now"
+        )
+    return row

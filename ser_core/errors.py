@@ -1,0 +1,5 @@
+"""The one thing every foreseen error has in common."""
+
+
+class UndertoneError(ValueError):
+    """The caller can mend this; the message is one sentence: what is wrong, what to do."""

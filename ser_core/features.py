@@ -1,0 +1,260 @@
+"""From samples to what a network sees: log-mel windows, and their cache on disk.
+
+The serving path is numpy alone, because librosa's first call costs seconds; a test holds it to
+librosa's answer.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ser_core import audio
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """What a log-mel window is.
+
+    Attributes:
+        sample_rate: Hz.
+        n_fft: samples in an analysis frame (Hann window).
+        hop_length: samples between frames.
+        n_mels: mel bands computed, from 0 Hz to half the sample rate (Slaney's scale and norm).
+        bands: bands kept; neighbouring mel bands are averaged in decibels down to this many.
+        frames: frames in a window; 188 are 3 s.
+        top_db: decibels below the window's own maximum at which values are cut off.
+        trim_db: decibels below the loudest frame at which leading and trailing silence ends.
+    """
+
+    sample_rate: int = 16_000
+    n_fft: int = 1024
+    hop_length: int = 256
+    n_mels: int = 128
+    bands: int = 64
+    frames: int = 188
+    top_db: float = 80.0
+    trim_db: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Check that the numbers fit together."""
+        if self.n_mels % self.bands:
+            raise ValueError(f"n_mels ({self.n_mels}) must be a multiple of bands ({self.bands})")
+
+    @property
+    def window_seconds(self) -> float:
+        """Length of a window in seconds."""
+        return self.frames * self.hop_length / self.sample_rate
+
+    @property
+    def digest(self) -> str:
+        """A short hash which changes with any field."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def mel_power(samples: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+    """Return the mel power spectrogram, as `librosa.feature.melspectrogram` has it.
+
+    Args:
+        samples: float `(n,)`; frames are centred and the ends padded with zeros.
+        spec: which frames and bands.
+
+    Returns:
+        float32 `(1 + n // hop_length, n_mels)`.
+    """
+    half = spec.n_fft // 2
+    padded = np.pad(np.asarray(samples, np.float32), half)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
+    window, filters = _hann(spec.n_fft), mel_filters(spec.sample_rate, spec.n_fft, spec.n_mels)
+    power = np.empty((len(frames), spec.n_mels), np.float32)
+    # In blocks, so that an hour of audio needs no more memory than a minute.
+    for start in range(0, len(frames), 4096):
+        spectrum = np.fft.rfft(frames[start : start + 4096] * window)
+        power[start : start + 4096] = (spectrum.real**2 + spectrum.imag**2) @ filters.T
+    return power
+
+
+def decibels(power: np.ndarray, top_db: float) -> np.ndarray:
+    """Return power in dB relative to its own maximum, cut off `top_db` below it.
+
+    A gain changes nothing. Where there is no power at all, every value is `-top_db`.
+    """
+    loudest = power.max(initial=0.0)
+    if loudest <= 0.0:
+        return np.full_like(power, -top_db)
+    return 10.0 * np.log10(np.maximum(power / loudest, 10.0 ** (-top_db / 10.0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Overlapping windows of a clip.
+
+    Attributes:
+        values: float32 `(windows, frames, bands)` in dB.
+        starts: `(windows,)` seconds from the clip's beginning.
+        ends: likewise; the last window of a short clip ends where the clip ends.
+    """
+
+    values: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+
+def log_mel(clip: audio.Clip, spec: FeatureSpec) -> Windows:
+    """Cut a clip's log-mel spectrogram into windows that overlap by half.
+
+    Leading and trailing silence is trimmed first. A clip shorter than a window is padded with
+    silence; a longer one's last window ends with the clip. Each window is relative to its own
+    maximum, so the answer depends neither on gain nor on what was shouted a minute before.
+
+    Raises:
+        ValueError: the clip's sample rate is not the spec's.
+    """
+    if clip.sample_rate != spec.sample_rate:
+        raise ValueError(
+            f"the clip has {clip.sample_rate} Hz but {spec.sample_rate} Hz are expected; "
+            "read it with ser_core.audio.read"
+        )
+    begin, end = audio.speech_bounds(clip.samples, top_db=spec.trim_db)
+    power = mel_power(clip.samples[begin:end], spec)
+    first = window_starts(len(power), spec.frames)
+    values = np.stack([_window(power[start : start + spec.frames], spec) for start in first])
+    seconds = spec.hop_length / spec.sample_rate
+    offset = begin / spec.sample_rate
+    starts = offset + first * seconds
+    ends = np.minimum(starts + spec.window_seconds, end / spec.sample_rate)
+    return Windows(values, starts, ends)
+
+
+def window_starts(length: int, frames: int) -> np.ndarray:
+    """Return the first frame of each half-overlapping window over `length` frames."""
+    last = max(length - frames, 0)
+    starts = np.arange(0, last + 1, frames // 2)
+    return starts if starts[-1] == last else np.append(starts, last)
+
+
+def _window(power: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+    level = decibels(power, spec.top_db)
+    level = level.reshape(len(level), spec.bands, -1).mean(axis=2)
+    return np.pad(level, ((0, spec.frames - len(level)), (0, 0)), constant_values=-spec.top_db)
+
+
+@lru_cache
+def _hann(n_fft: int) -> np.ndarray:
+    return np.hanning(n_fft + 1)[:-1].astype(np.float32)
+
+
+@lru_cache
+def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> np.ndarray:
+    """Return Slaney's area-normalised mel filterbank, float32 `(n_mels, 1 + n_fft // 2)`.
+
+    Slaney, "Auditory Toolbox" (1998); the same numbers as `librosa.filters.mel`.
+    """
+    bins = np.linspace(0.0, sample_rate / 2, 1 + n_fft // 2)
+    edges = mel_to_hertz(np.linspace(0.0, hertz_to_mel(sample_rate / 2), n_mels + 2))
+    width = np.diff(edges)
+    rising = (bins - edges[:-2, None]) / width[:-1, None]
+    falling = (edges[2:, None] - bins) / width[1:, None]
+    triangles = np.maximum(0.0, np.minimum(rising, falling))
+    return (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+
+
+# Slaney's scale: linear up to 1 kHz (15 mel), logarithmic above, 27 steps for a factor of 6.4.
+_LINEAR, _BREAK_HERTZ, _BREAK_MEL, _STEP = 200.0 / 3, 1000.0, 15.0, np.log(6.4) / 27.0
+
+
+def hertz_to_mel(hertz: np.ndarray | float) -> np.ndarray:
+    """Return Slaney's mel for a frequency in Hz."""
+    hertz = np.asarray(hertz, float)
+    above = _BREAK_MEL + np.log(np.maximum(hertz, _BREAK_HERTZ) / _BREAK_HERTZ) / _STEP
+    return np.where(hertz < _BREAK_HERTZ, hertz / _LINEAR, above)
+
+
+def mel_to_hertz(mel: np.ndarray | float) -> np.ndarray:
+    """Return the frequency in Hz for Slaney's mel."""
+    mel = np.asarray(mel, float)
+    above = _BREAK_HERTZ * np.exp(_STEP * (np.maximum(mel, _BREAK_MEL) - _BREAK_MEL))
+    return np.where(mel < _BREAK_MEL, mel * _LINEAR, above)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """The windows of many recordings.
+
+    Attributes:
+        values: float32 `(windows, frames, bands)`.
+        clip: int `(windows,)`, for each window the index of its recording.
+        failed: recordings that could not be read: index to the reason.
+    """
+
+    values: np.ndarray
+    clip: np.ndarray
+    failed: dict[int, str]
+
+
+def extract(
+    paths: Sequence[Path],
+    spec: FeatureSpec,
+    *,
+    on_clip: Callable[[], None] = lambda: None,
+) -> FeatureSet:
+    """Return the log-mel windows of many recordings, from the cache where it has them.
+
+    Args:
+        paths: recordings.
+        spec: which features.
+        on_clip: called after each recording, for a progress bar.
+    """
+
+    def one(path: Path) -> np.ndarray | str:
+        try:
+            return cached_log_mel(path, spec)
+        except (audio.AudioError, OSError) as error:
+            return str(error)
+        finally:
+            on_clip()
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(one, paths))
+    failed = {index: item for index, item in enumerate(found) if isinstance(item, str)}
+    values = {index: item for index, item in enumerate(found) if not isinstance(item, str)}
+    empty = np.empty((0, spec.frames, spec.bands), np.float32)
+    return FeatureSet(
+        values=np.concatenate([empty, *values.values()]),
+        clip=np.repeat(list(values), [len(item) for item in values.values()]).astype(int),
+        failed=failed,
+    )
+
+
+def cached_log_mel(path: Path, spec: FeatureSpec) -> np.ndarray:
+    """Return the log-mel windows of one recording, computed once per content and spec.
+
+    Raises:
+        AudioError: the recording cannot be read.
+    """
+    content = Path(path).read_bytes()
+    key = hashlib.sha256(content).hexdigest()
+    kept = cache_dir() / "log-mel" / spec.digest / f"{key}.npy"
+    try:
+        return np.load(kept, allow_pickle=False)
+    except (OSError, ValueError):
+        # Absent, or cut off by a full disk: compute it (again).
+        values = log_mel(audio.read(content, name=str(path)), spec).values
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npy", delete=False) as file:
+        np.save(file, values)
+    os.replace(file.name, kept)
+    return values
+
+
+def cache_dir() -> Path:
+    """Return the folder of the feature cache: `SER_CACHE_DIR`, or `.cache`."""
+    return Path(os.environ.get("SER_CACHE_DIR", ".cache"))

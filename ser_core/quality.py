@@ -1,0 +1,193 @@
+"""Says whether a clip is fit to be judged, and where in it something is said."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ser_core.audio import Clip
+
+ACTIVITY_HOP = 320  # samples (20 ms) in a frame of `speech_activity`; frames do not overlap
+LEAST_SPEECH = 0.5  # seconds of speech below which no answer can be given
+
+_FAINTEST = 3 / 2**15  # three steps of 16 bits: what a muted microphone may give
+_NOTHING = -200.0  # dB; the level of digital silence
+
+
+@dataclass(frozen=True)
+class Issue:
+    """Something about a clip that a person should know.
+
+    Attributes:
+        code: `silent`, `too_short`, `clipped`, `noisy` or `long`.
+        severity: `error` if no answer can be given, `warning` if it deserves less trust.
+        text: one sentence: what is wrong, what to do.
+    """
+
+    code: str
+    severity: Literal["error", "warning"]
+    text: str
+
+
+_SILENT = Issue(
+    "silent",
+    "error",
+    "Only silence or a steady sound can be heard; check the microphone and record again.",
+)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How fit a clip is to be judged; only `peak` depends on the clip's level.
+
+    Attributes:
+        duration: in seconds.
+        speech_seconds: seconds in which something is said; 0 if the clip is silent.
+        peak: largest magnitude, in [0, 1].
+        clipped_fraction: fraction of the samples that are cut off; 0 unless clipping is certain.
+        snr_db: power of the speech over that of the clip's quiet moments, in dB, at least -20;
+            0 if the clip is silent.
+        issues: what is wrong, errors first.
+    """
+
+    duration: float
+    speech_seconds: float
+    peak: float
+    clipped_fraction: float
+    snr_db: float
+    issues: tuple[Issue, ...]
+
+
+def speech_activity(samples: np.ndarray) -> np.ndarray:
+    """Tell in which frames something is said, whatever the level of the clip.
+
+    A frame counts as speech if it is within 30 dB of the loudest and either 6 dB above the noise
+    floor or, where there are no pauses to hear the noise in, within 6 dB of the loudest.
+
+    Args:
+        samples: float32 `(n,)` at 16 kHz.
+
+    Returns:
+        bool `(n // ACTIVITY_HOP,)`; frames of digital silence are never speech.
+    """
+    levels = _levels(samples)
+    return levels > _speech_threshold(*_loudest_and_floor(levels))
+
+
+def quality(clip: "Clip") -> Quality:
+    """Judge how fit a clip at 16 kHz is, from the levels of its frames and its highest peaks."""
+    levels = _levels(clip.samples)
+    loudest, floor = _loudest_and_floor(levels)
+    speech = levels[levels > _speech_threshold(loudest, floor)]
+    speech_seconds = len(speech) * ACTIVITY_HOP / clip.sample_rate
+    peak = _peak(clip.samples)
+    enough = speech_seconds >= LEAST_SPEECH
+    # Speech comes and goes; 4 dB is more than the levels of noise or a tone vary.
+    steady = enough and np.mean(levels > loudest - 4) > 0.9
+    if peak <= _FAINTEST or steady:
+        return Quality(clip.duration, 0.0, peak, 0.0, 0.0, (_SILENT,))
+    clipped_fraction = _clipped_fraction(clip.samples)
+    signal_to_floor = np.mean(10 ** ((speech - floor) / 10)) if len(speech) else 1.0
+    snr_db = float(10 * np.log10(max(signal_to_floor - 1, 0.01)))
+    found = (
+        (
+            not enough,
+            "too_short",
+            "error",
+            f"Only {speech_seconds:.2f} s of speech can be heard, but {LEAST_SPEECH:g} s are "
+            "needed; record a longer phrase.",
+        ),
+        (
+            clipped_fraction > 0,
+            "clipped",
+            "warning",
+            f"The recording is overdriven ({100 * clipped_fraction:.2g} % of it is cut off), which "
+            "changes how the voice sounds; lower the input level or speak from further away.",
+        ),
+        (
+            enough and snr_db < 10,
+            "noisy",
+            "warning",
+            f"The background is loud, only {snr_db:.0f} dB below the speech; record closer to the "
+            "microphone or somewhere quieter.",
+        ),
+        (
+            clip.duration > 30,
+            "long",
+            "warning",
+            f"The recording lasts {clip.duration:.0f} s, but the models learned from clips of "
+            "about 3 s; the answer is an average over windows, so look at the timeline.",
+        ),
+    )
+    return Quality(
+        duration=clip.duration,
+        speech_seconds=speech_seconds,
+        peak=peak,
+        clipped_fraction=clipped_fraction,
+        snr_db=snr_db,
+        issues=tuple(Issue(*issue) for present, *issue in found if present),
+    )
+
+
+def _peak(samples: np.ndarray) -> float:
+    return float(max(samples.max(initial=0), -samples.min(initial=0)))
+
+
+def _squares(rows: np.ndarray) -> np.ndarray:
+    return np.einsum("ij,ij->i", rows, rows)
+
+
+def _levels(samples: np.ndarray) -> np.ndarray:
+    """Return the level of each frame in dB, `(n // ACTIVITY_HOP,)`, without its DC offset."""
+    frames = samples[: len(samples) // ACTIVITY_HOP * ACTIVITY_HOP].reshape(-1, ACTIVITY_HOP)
+    power = _squares(frames) / ACTIVITY_HOP - frames.mean(axis=1) ** 2
+    return 10 * np.log10(np.maximum(power, 1e-20))
+
+
+def _loudest_and_floor(levels: np.ndarray) -> tuple[float, float]:
+    """Return the level that 0.1 s of a clip reach and that of its noise, in dB."""
+    if not levels.size:
+        return _NOTHING, _NOTHING
+    # Not the very loudest, which may be a click; not a percentile, for in a minute of silence
+    # two words are few.
+    loud_frames = min(5, len(levels))
+    loudest = np.partition(levels, -loud_frames)[-loud_frames]
+    # Zeros were put there by a machine and tell nothing about the noise.
+    heard = levels[levels > loudest - 80]
+    return float(loudest), float(np.partition(heard, len(heard) // 10)[len(heard) // 10])
+
+
+def _speech_threshold(loudest: float, floor: float) -> float:
+    return max(loudest - 30, min(floor + 6, loudest - 6), _NOTHING)
+
+
+def _clipped_fraction(samples: np.ndarray) -> float:
+    """Return the fraction of samples on a plateau that many peaks share, 0 if there is none.
+
+    Speech has ever fewer peaks towards its maximum; clipped speech has most of them at one height.
+    That stays so when it is turned down or resampled, which only makes the plateau uneven and
+    gives it a rim: so neither full scale nor equal samples are asked for.
+    """
+    clipped = 0
+    for extreme in (samples.max(initial=0), samples.min(initial=0)):
+        if extreme == 0:
+            continue
+        inner = samples[1:-1]
+        high = 1 + np.flatnonzero(inner > extreme / 2 if extreme > 0 else inner < extreme / 2)
+        flat = np.abs(samples[high + 1] - samples[high - 1]) < 0.05 * abs(extreme)
+        heights = samples[high] / extreme
+        below = np.concatenate(
+            ([0], np.cumsum(np.bincount((heights[flat] * 199.99).astype(int), minlength=200)))
+        )
+        top = np.arange(156, 201)  # of a window of 4 % of the maximum, in steps of 0.5 %
+        plateau = below[top] - below[top - 8]
+        beneath = below[top - 8] - below[top - 16]
+        rim = below[200] - below[top]
+        is_clipped = (
+            (plateau > 1e-4 * len(samples)) & (plateau > 3.2 * (beneath + 4)) & (rim <= plateau / 4)
+        )
+        if is_clipped.any():
+            edge = top[np.argmax(np.where(is_clipped, plateau, 0))] - 8
+            clipped += np.count_nonzero(heights * 200 >= edge)
+    return clipped / len(samples)

@@ -1,0 +1,232 @@
+"""A model and a recording in, a prediction out; no TensorFlow."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ser_core import audio, bundle, features
+
+DEFAULT_MODEL = "swift"
+MODELS = Path(__file__).parent.parent / "models"
+
+# Windows run together: enough to keep the processor busy, few enough to stay in its cache.
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a recording, `start` to `end` in seconds, and its probabilities by emotion."""
+
+    start: float
+    end: float
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model hears in a recording.
+
+    Attributes:
+        probabilities: by emotion, calibrated, averaged over the windows; all alike if nothing
+            could be judged.
+        label: the likeliest emotion, or None if nothing could be judged.
+        confidence: the label's probability.
+        abstained: whether the label should not be relied on, and
+        reason: the sentence that says why; empty otherwise.
+        windows: those of 3 s (or the whole, if shorter) in which there is speech.
+        attention: `(steps,)` how much each moment counted, of the whole recording, summing to one.
+        attention_times: `(steps,)` middle of each moment in seconds.
+        embedding: `(size,)` the mean of the windows' embeddings.
+        quality: of the recording.
+        model: name of the model.
+        seconds: time taken.
+    """
+
+    probabilities: dict[str, float]
+    label: str | None
+    confidence: float
+    abstained: bool
+    reason: str
+    windows: tuple[Window, ...]
+    attention: np.ndarray
+    attention_times: np.ndarray
+    embedding: np.ndarray
+    quality: audio.Quality
+    model: str
+    seconds: float
+
+
+class Recognizer:
+    """Hears emotions in clips; safe to share between threads, never changed after it is made."""
+
+    def __init__(self, model: bundle.Bundle):
+        """Serve a loaded model."""
+        self.bundle = model
+        self.card = model.card
+
+    @classmethod
+    def from_name(cls, name_or_folder: str | Path = DEFAULT_MODEL) -> "Recognizer":
+        """Load a shipped or trained model by name, or any by its folder.
+
+        Raises:
+            BundleError: there is no such model, or it is damaged.
+        """
+        return cls(bundle.load(find_model(name_or_folder)))
+
+    def predict(self, clip: audio.Clip) -> Prediction:
+        """Predict one clip of any length.
+
+        Clips longer than a window are judged window by window, windows without speech left out.
+        """
+        return self.predict_many([clip])[0]
+
+    def predict_many(self, clips: Sequence[audio.Clip]) -> list[Prediction]:
+        """Predict many clips in common batches; `seconds` is each one's share of the time."""
+        started = time.perf_counter()
+        qualities = [audio.quality(clip) for clip in clips]
+        windows = [
+            _none(self.card.features) if _hopeless(quality) else _speech(clip, self.card.features)
+            for clip, quality in zip(clips, qualities, strict=True)
+        ]
+        outputs = self._run(np.concatenate([item.values for item in windows]))
+        ends = np.cumsum([len(item.values) for item in windows])
+        taken = (time.perf_counter() - started) / max(len(clips), 1)
+        return [
+            self._prediction(quality, item, _part(outputs, end - len(item.values), end), taken)
+            for quality, item, end in zip(qualities, windows, ends, strict=True)
+        ]
+
+    def _run(self, windows: np.ndarray) -> dict[str, np.ndarray]:
+        # An empty batch still runs once, so that the outputs have their shapes.
+        starts = range(0, max(len(windows), 1), _BATCH)
+        parts = [self.bundle.run(windows[start : start + _BATCH]) for start in starts]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _prediction(
+        self,
+        quality: audio.Quality,
+        windows: features.Windows,
+        outputs: dict[str, np.ndarray],
+        seconds: float,
+    ) -> Prediction:
+        labels = self.card.labels
+        by_window = _softmax(outputs["logits"] / self.card.temperature)
+        judged = len(by_window) > 0
+        mean = by_window.mean(axis=0) if judged else np.full(len(labels), 1 / len(labels))
+        best = int(mean.argmax())
+        confidence = float(mean[best])
+        reason = self._reason(quality, judged, confidence)
+        attention, times = _attention(windows, outputs["attention"], self.card.features)
+        return Prediction(
+            probabilities=_by_label(labels, mean),
+            label=labels[best] if judged else None,
+            confidence=confidence,
+            abstained=bool(reason),
+            reason=reason,
+            windows=tuple(
+                Window(float(start), float(end), _by_label(labels, row))
+                for start, end, row in zip(windows.starts, windows.ends, by_window, strict=True)
+            ),
+            attention=attention,
+            attention_times=times,
+            embedding=outputs["embedding"].sum(axis=0) / max(len(by_window), 1),
+            quality=quality,
+            model=self.card.name,
+            seconds=seconds,
+        )
+
+    def _reason(self, quality: audio.Quality, judged: bool, confidence: float) -> str:
+        errors = [issue.text for issue in quality.issues if issue.severity == "error"]
+        if errors:
+            return errors[0]
+        if not judged:
+            return "There is no speech to judge in this recording."
+        if confidence < self.card.threshold:
+            return "No emotion stands out clearly enough to rely on."
+        return ""
+
+
+def find_model(name_or_folder: str | Path) -> Path:
+    """Return the folder of a model: one of `models/`, of a run under `SER_RUNS_DIR`, or any.
+
+    Raises:
+        BundleError: there is none.
+    """
+    known = model_folders()
+    if str(name_or_folder) in known:
+        return known[str(name_or_folder)]
+    folder = Path(name_or_folder)
+    if (folder / "card.json").is_file():
+        return folder
+    raise bundle.BundleError(
+        f"there is no model '{name_or_folder}'; known are {', '.join(known) or 'none'}, "
+        "or give a model folder"
+    )
+
+
+def model_folders() -> dict[str, Path]:
+    """Return all models by name: the shipped ones, then those of finished runs."""
+    runs = Path(os.environ.get("SER_RUNS_DIR", "runs"))
+    shipped = {card.parent.name: card.parent for card in sorted(MODELS.glob("*/card.json"))}
+    trained = {
+        card.parent.parent.name: card.parent for card in sorted(runs.glob("*/model/card.json"))
+    }
+    return trained | shipped
+
+
+def _hopeless(quality: audio.Quality) -> bool:
+    return any(issue.code == "silent" for issue in quality.issues)
+
+
+def _speech(clip: audio.Clip, spec: features.FeatureSpec) -> features.Windows:
+    """Return the clip's windows, of a long clip only those with enough speech."""
+    windows = features.log_mel(clip, spec)
+    if len(windows.values) == 1:
+        return windows
+    active = audio.speech_activity(clip.samples)
+    hop = audio.ACTIVITY_HOP / clip.sample_rate
+    spoken = [
+        active[int(start / hop) : int(end / hop)].sum() * hop
+        for start, end in zip(windows.starts, windows.ends, strict=True)
+    ]
+    return _take(windows, np.array(spoken) >= audio.LEAST_SPEECH)
+
+
+def _none(spec: features.FeatureSpec) -> features.Windows:
+    empty = np.empty((0, spec.frames, spec.bands), np.float32)
+    return features.Windows(empty, np.empty(0), np.empty(0))
+
+
+def _take(windows: features.Windows, chosen: np.ndarray) -> features.Windows:
+    return features.Windows(windows.values[chosen], windows.starts[chosen], windows.ends[chosen])
+
+
+def _part(outputs: dict[str, np.ndarray], start: int, end: int) -> dict[str, np.ndarray]:
+    return {name: values[start:end] for name, values in outputs.items()}
+
+
+def _attention(
+    windows: features.Windows, weights: np.ndarray, spec: features.FeatureSpec
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lay the windows' attention on one time axis, averaged where windows overlap."""
+    step = spec.window_seconds / weights.shape[1]
+    middles = windows.starts[:, None] + (np.arange(weights.shape[1]) + 0.5) * step
+    inside = middles <= windows.ends[:, None]
+    slot = np.round(middles[inside] / step).astype(int)
+    slots, index = np.unique(slot, return_inverse=True)
+    mean = np.bincount(index, weights[inside]) / np.maximum(np.bincount(index), 1)
+    total = mean.sum()
+    return (mean / total if total else mean), slots * step
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    return raised / raised.sum(axis=1, keepdims=True)
+
+
+def _by_label(labels: Sequence[str], values: np.ndarray) -> dict[str, float]:
+    return {label: float(value) for label, value in zip(labels, values, strict=True)}

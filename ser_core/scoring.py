@@ -1,0 +1,134 @@
+"""A served model against labelled recordings: what `evaluate` prints."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ser_core import audio, corpora, emotions, evaluation
+from ser_core.errors import UndertoneError
+from ser_core.recognizer import Recognizer
+
+# Clips read and judged at once: enough for full batches, little memory.
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a model did.
+
+    Attributes:
+        report: scores over the labels that the recordings carry.
+        protocol: who was scored, seen from the model's training.
+        model: name of the model.
+        answered: share of recordings for which the model did not abstain.
+        skipped: recordings that could not be read, and why.
+    """
+
+    report: evaluation.Report
+    protocol: str
+    model: str
+    answered: float
+    skipped: dict[str, str]
+
+    def as_dict(self) -> dict:
+        """Return one flat document."""
+        own = asdict(self)
+        return own.pop("report") | own
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """Read a CSV with the columns `path`, `emotion` and, if known, `speaker`.
+
+    Relative paths count from the CSV's folder. Emotions may go by any name that
+    `emotions.canonical` knows.
+
+    Raises:
+        UndertoneError: the file, a column or an emotion is not what is expected.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UndertoneError(f"{path} cannot be read as a CSV table: {error}") from None
+    lacking = {"path", "emotion"} - set(frame.columns)
+    if lacking:
+        raise UndertoneError(f"{path} lacks the column '{min(lacking)}'")
+    if frame.empty:
+        raise UndertoneError(f"{path} lists no recording")
+    return pd.DataFrame(
+        {
+            "path": [Path(path).parent / item for item in frame.path],
+            "emotion": [emotions.canonical(name) for name in frame.emotion],
+            "speaker": frame.get("speaker", pd.Series("", index=frame.index)),
+        }
+    )
+
+
+def score(
+    recognizer: Recognizer, manifest: pd.DataFrame, *, on_clip: Callable[[], None] = lambda: None
+) -> Score:
+    """Score a model on a manifest, over the labels the manifest uses.
+
+    Probabilities of other labels are left out before the likeliest one is taken. Recordings that
+    cannot be read are counted, not scored.
+
+    Args:
+        recognizer: the model.
+        manifest: columns `path`, `emotion`, `speaker`.
+        on_clip: called after each recording.
+
+    Raises:
+        UndertoneError: the manifest has a label that the model does not know, or nothing readable.
+    """
+    labels = tuple(label for label in emotions.EMOTIONS if label in set(manifest.emotion))
+    foreign = set(labels) - set(recognizer.card.labels)
+    if foreign:
+        raise UndertoneError(
+            f"the model {recognizer.card.name} does not know {', '.join(sorted(foreign))}; leave "
+            "those recordings out"
+        )
+    probabilities, truth, answered, skipped = [], [], 0, {}
+    for start in range(0, len(manifest), _CHUNK):
+        clips, chunk_truth = [], []
+        for row in manifest.iloc[start : start + _CHUNK].itertuples():
+            try:
+                clips.append(audio.read(row.path))
+                chunk_truth.append(labels.index(row.emotion))
+            except audio.AudioError as error:
+                skipped[str(row.path)] = str(error)
+            on_clip()
+        for prediction in recognizer.predict_many(clips):
+            chosen = np.array([prediction.probabilities[label] for label in labels])
+            probabilities.append(chosen / chosen.sum())
+            answered += not prediction.abstained
+        truth += chunk_truth
+    if not truth:
+        raise UndertoneError("none of the recordings could be read")
+    return Score(
+        report=evaluation.report(np.array(truth), np.stack(probabilities), labels),
+        protocol=protocol_name(recognizer, manifest),
+        model=recognizer.card.name,
+        answered=answered / len(truth),
+        skipped=skipped,
+    )
+
+
+def protocol_name(recognizer: Recognizer, manifest: pd.DataFrame) -> str:
+    """Say whether the model has heard these speakers, as far as their names tell."""
+    training = recognizer.card.training
+    heard = set(training.speakers) | set(training.validation_speakers)
+    speakers = set(manifest.speaker)
+    if "" in speakers:
+        return "speakers not named"
+    if speakers <= heard:
+        return "speakers heard in training: not a test"
+    if speakers & heard:
+        return "some speakers heard in training: not a clean test"
+    return "unseen speakers"
+
+
+def corpus_manifest(name: str) -> pd.DataFrame:
+    """Return the manifest of a corpus on this machine."""
+    return corpora.scan(name).manifest

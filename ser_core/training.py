@@ -1,0 +1,375 @@
+"""Recipe and corpus to a trained, calibrated model.
+
+`train` reads from top to bottom: load, split, fit, calibrate, save.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from ser_core import bundle, corpora, evaluation, networks, splits
+from ser_core.augment import augment
+from ser_core.card import Card, Evaluation, Provenance
+from ser_core.errors import UndertoneError
+from ser_core.features import FeatureSet, extract
+from ser_core.recipe import Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A corpus as a recipe sees it.
+
+    Attributes:
+        manifest: a row an utterance.
+        truth: int `(utterances,)`, positions in the recipe's labels.
+        features: windows; their `clip` is a row of the manifest.
+    """
+
+    manifest: pd.DataFrame
+    truth: np.ndarray
+    features: FeatureSet
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What fitting gave.
+
+    Attributes:
+        model: with the weights of the best epoch.
+        epoch: which that was, from 1.
+        temperature: fitted on the validation speakers, as is
+        selective: the abstention threshold and what it means there.
+        validation: scores on the validation speakers, who also chose the epoch.
+        seconds: how long it took.
+    """
+
+    model: keras.Model
+    epoch: int
+    temperature: float
+    selective: evaluation.Selective
+    validation: evaluation.Report
+    seconds: float
+
+
+class TrainingError(UndertoneError):
+    """A training cannot be done; the message says why and what to do."""
+
+
+def train(
+    recipe: Recipe,
+    run_dir: Path,
+    *,
+    evaluations: tuple[Evaluation, ...] = (),
+    on_clip: Callable[[int], None] = lambda total: None,
+    on_epoch: Callable[[dict], None] = lambda event: None,
+) -> Card:
+    """Train a model on everything but its validation speakers, and write a run folder.
+
+    The folder holds `recipe.json`, `split.json`, `events.jsonl` (a line an epoch), `metrics.json`
+    (on the validation speakers) and, last, the bundle `model/`.
+
+    Args:
+        recipe: what to train.
+        run_dir: where; a folder that holds a run already is refused.
+        evaluations: rows of cross-validation results with the same recipe, for the card.
+        on_clip: called after each recording's features with their number.
+        on_epoch: called after each epoch with its line of `events.jsonl`.
+
+    Raises:
+        TrainingError: the folder is taken, or a recording cannot be read.
+        CorpusError: the corpus is missing.
+    """
+    run_dir = Path(run_dir)
+    if (run_dir / "recipe.json").exists():
+        raise TrainingError(f"{run_dir} holds a run already; delete it or choose another --run-dir")
+    data = load_dataset(recipe, on_clip=on_clip)
+    seed = recipe.training.seed
+    split = splits.holdout(
+        data.manifest, seed=seed, validation_speakers=recipe.training.validation_speakers
+    )
+    run_dir.mkdir(parents=True, exist_ok=True)
+    _write_json(run_dir / "recipe.json", asdict(recipe))
+    ids = data.manifest.id
+    parts = {"train": list(ids[split.train]), "validation": list(ids[split.validation])}
+    _write_json(run_dir / "split.json", parts)
+
+    fitted = fit(recipe, data, split, seed=seed, folder=run_dir, on_epoch=on_epoch)
+
+    _write_json(run_dir / "metrics.json", {"validation": asdict(fitted.validation)})
+    card = describe(recipe, data, split, fitted, evaluations)
+    return bundle.save(fitted.model, card, run_dir / "model")
+
+
+def load_dataset(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None) -> Dataset:
+    """Load manifest and features of a recipe's corpus.
+
+    Raises:
+        CorpusError: the corpus is missing.
+        TrainingError: a recording cannot be read, or no recording has one of the labels.
+    """
+    manifest = corpora.scan(recipe.data.corpus).manifest
+    wanted = manifest.channel.isin(recipe.data.channels) & manifest.emotion.isin(recipe.labels)
+    manifest = manifest[wanted].reset_index(drop=True)
+    lacking = set(recipe.labels) - set(manifest.emotion)
+    if lacking:
+        raise TrainingError(
+            f"no recording of {recipe.data.corpus} ({', '.join(recipe.data.channels)}) is labelled "
+            f"{', '.join(sorted(lacking))}; change the recipe's labels or complete the corpus"
+        )
+    features = extract(list(manifest.path), recipe.features, on_clip=lambda: on_clip(len(manifest)))
+    for index, reason in features.failed.items():
+        raise TrainingError(f"{manifest.path[index]}: {reason}")
+    position = {label: index for index, label in enumerate(recipe.labels)}
+    return Dataset(manifest, manifest.emotion.map(position).to_numpy(int), features)
+
+
+def fit(
+    recipe: Recipe,
+    data: Dataset,
+    split: splits.Split,
+    *,
+    seed: int,
+    folder: Path,
+    on_epoch: Callable[[dict], None] = lambda event: None,
+) -> Fitted:
+    """Fit the recipe's network on a split's training part, guided by its validation part.
+
+    Args:
+        recipe: network, augmentation and schedule.
+        data: from `load_dataset`.
+        split: the test part is not looked at.
+        seed: of weights, batches and augmentation.
+        folder: where `events.jsonl` and, while it trains, the best weights are kept.
+        on_epoch: called with each line of `events.jsonl`.
+    """
+    started = time.monotonic()
+    keras.utils.set_random_seed(seed)
+    config = recipe.training
+    batches = Batches(recipe, data, split.train, seed)
+    model = networks.build(recipe)
+    classifier = keras.Model(model.input, model.output["logits"])
+    classifier.compile(
+        optimizer=keras.optimizers.AdamW(
+            learning_rate(config, len(batches)), weight_decay=config.weight_decay
+        ),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=config.label_smoothing
+        ),
+        # Each class weighs the same, so this weighted accuracy is the UAR.
+        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="uar")],
+    )
+    validation = AveragedWeights(
+        classifier, _windows(recipe, data, split.validation), config.averaging
+    )
+    events = folder / "events.jsonl"
+    events.unlink(missing_ok=True)
+    classifier.fit(
+        batches,
+        epochs=config.epochs,
+        verbose=0,
+        callbacks=[
+            # First, because the others look at the scores it adds.
+            validation,
+            keras.callbacks.EarlyStopping(monitor="val_uar", mode="max", patience=config.patience),
+            _EventLog(events, config.epochs, on_epoch),
+        ],
+    )
+    classifier.set_weights(validation.best_weights)
+
+    truth = data.truth[split.validation]
+    logits, clip = clip_windows(model, data, split.validation)
+    window_truth = data.truth[clip]
+    temperature = evaluation.fit_temperature(window_truth, logits)
+    probabilities = evaluation.mean_by_clip(
+        evaluation.probabilities_of(logits, temperature), clip, split.validation
+    )
+    return Fitted(
+        model=model,
+        epoch=validation.best_epoch,
+        temperature=temperature,
+        selective=evaluation.choose_threshold(truth, probabilities, config.selective_accuracy),
+        validation=evaluation.report(truth, probabilities, recipe.labels),
+        seconds=time.monotonic() - started,
+    )
+
+
+def learning_rate(config, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return a linear warm-up followed by a cosine to zero, over `steps` a epoch."""
+    warmup = config.warmup_epochs * steps
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else config.learning_rate,
+        decay_steps=max(config.epochs * steps - warmup, 1),
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled, augmented batches of a training part: windows, soft targets, class weights."""
+
+    def __init__(self, recipe: Recipe, data: Dataset, rows: np.ndarray, seed: int):
+        """Prepare the windows of some rows of a dataset."""
+        super().__init__()
+        self.recipe, self.seed, self.epoch = recipe, seed, 0
+        self.values, self.targets, self.weights = _windows(recipe, data, rows)
+        self.size = min(recipe.training.batch_size, len(self.values))
+        self._shuffle()
+
+    def __len__(self) -> int:
+        """Return the number of batches; what does not fill one waits for another epoch."""
+        return len(self.values) // self.size
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return batch `index` of the current epoch."""
+        chosen = self.order[index * self.size : (index + 1) * self.size]
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        config, spec = self.recipe.augmentation, self.recipe.features
+        values, targets = augment(self.values[chosen], self.targets[chosen], config, spec, rng)
+        return values, targets, self.weights[chosen]
+
+    def on_epoch_end(self) -> None:
+        """Shuffle anew."""
+        self.epoch += 1
+        self._shuffle()
+
+    def _shuffle(self) -> None:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        self.order = rng.permutation(len(self.values))
+
+
+def _windows(
+    recipe: Recipe, data: Dataset, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return windows, one-hot targets and weights with which every class counts the same."""
+    chosen = np.isin(data.features.clip, rows)
+    truth = data.truth[data.features.clip[chosen]]
+    count = np.bincount(truth, minlength=len(recipe.labels))
+    weights = (len(truth) / (np.count_nonzero(count) * np.maximum(count, 1)))[truth]
+    targets = np.eye(len(recipe.labels), dtype=np.float32)[truth]
+    return data.features.values[chosen], targets, weights.astype(np.float32)
+
+
+def clip_windows(
+    model: keras.Model, data: Dataset, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logits of all windows of some rows, and the row each window belongs to."""
+    chosen = np.isin(data.features.clip, rows)
+    logits = model.predict(data.features.values[chosen], batch_size=256, verbose=0)["logits"]
+    return logits, data.features.clip[chosen]
+
+
+def predict_clips(
+    model: keras.Model, data: Dataset, rows: np.ndarray, temperature: float
+) -> np.ndarray:
+    """Return calibrated probabilities `(len(rows), classes)`, averaged over each clip's windows."""
+    logits, clip = clip_windows(model, data, rows)
+    return evaluation.mean_by_clip(evaluation.probabilities_of(logits, temperature), clip, rows)
+
+
+def describe(
+    recipe: Recipe,
+    data: Dataset,
+    split: splits.Split,
+    fitted: Fitted,
+    evaluations: tuple[Evaluation, ...],
+) -> Card:
+    """Return the card of a fitted model."""
+    licence = corpora.CORPORA[recipe.data.corpus].LICENCE
+    speaker = data.manifest.speaker
+    return Card(
+        name=recipe.name,
+        description=recipe.description,
+        created=date.today().isoformat(),
+        labels=recipe.labels,
+        features=recipe.features,
+        temperature=fitted.temperature,
+        threshold=fitted.selective.threshold,
+        parameters=fitted.model.count_params(),
+        training=Provenance(
+            corpora={recipe.data.corpus: licence},
+            utterances=len(split.train),
+            speakers=tuple(sorted(set(speaker[split.train]))),
+            validation_speakers=tuple(sorted(set(speaker[split.validation]))),
+            recipe=recipe.digest,
+            seed=recipe.training.seed,
+            epochs=fitted.epoch,
+            seconds=round(fitted.seconds, 1),
+            environment=environment(),
+        ),
+        licence=licence,
+        evaluation=evaluations,
+    )
+
+
+def environment() -> dict[str, str]:
+    """Return the versions that a training depends on."""
+    return {
+        "Python": platform.python_version(),
+        "Keras": keras.__version__,
+        "backend": keras.backend.backend(),
+        "NumPy": np.__version__,
+    }
+
+
+class AveragedWeights(keras.callbacks.Callback):
+    """Averages the weights over epochs, validates the average, and remembers the best one.
+
+    The average is an exponential one without the pull of the first weights (Kingma & Ba 2015,
+    section 3). It is validated in a model of its own; Keras' `SwapEMAWeights`, which swaps the
+    weights of the model that is being trained, left nothing learned on the JAX backend.
+    """
+
+    def __init__(self, model: keras.Model, windows: tuple, momentum: float):
+        """Validate on `windows`: values, one-hot targets, weights."""
+        super().__init__()
+        self.windows, self.momentum = windows, momentum
+        self.averaged = keras.models.clone_model(model)
+        self.averaged.compile(
+            loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+            weighted_metrics=[keras.metrics.CategoricalAccuracy(name="uar")],
+        )
+        self.sums = [np.zeros_like(weight) for weight in model.get_weights()]
+        self.best_uar, self.best_epoch, self.best_weights = -1.0, 0, model.get_weights()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Add `val_loss` and `val_uar` of the averaged weights to the logs."""
+        for total, weight in zip(self.sums, self.model.get_weights(), strict=True):
+            total *= self.momentum
+            total += (1 - self.momentum) * weight
+        correction = 1 - self.momentum ** (epoch + 1)
+        self.averaged.set_weights([total / correction for total in self.sums])
+        values, targets, weights = self.windows
+        scores = self.averaged.evaluate(
+            values, targets, sample_weight=weights, batch_size=256, verbose=0, return_dict=True
+        )
+        logs |= {f"val_{name}": value for name, value in scores.items()}
+        if scores["uar"] > self.best_uar:
+            self.best_uar, self.best_epoch = scores["uar"], epoch + 1
+            self.best_weights = self.averaged.get_weights()
+
+
+class _EventLog(keras.callbacks.Callback):
+    def __init__(self, path: Path, epochs: int, on_epoch: Callable[[dict], None]):
+        super().__init__()
+        self.path, self.epochs, self.on_epoch = path, epochs, on_epoch
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        event = {"epoch": epoch + 1, "epochs": self.epochs}
+        event |= {name: round(float(value), 5) for name, value in logs.items()}
+        event["seconds"] = round(time.monotonic() - self.started, 2)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+        self.on_epoch(event)
+
+
+def _write_json(path: Path, value) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
