@@ -164,7 +164,7 @@ def export_onnx(keras_file: Path, onnx_file: Path, spec: FeatureSpec) -> None:
 
     model = keras.models.load_model(keras_file, safe_mode=True, compile=False)
     model(np.zeros((1, spec.frames, spec.bands), np.float32))
-    signature = [keras.InputSpec((None, spec.frames, spec.bands), dtype="float32")]
+    signature = [keras.InputSpec(shape=(None, spec.frames, spec.bands), dtype="float32")]
     model.export(onnx_file, format="onnx", input_signature=signature, verbose=False)
 
 

@@ -21,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
 data_app = typer.Typer(help="Corpora on this machine.", no_args_is_help=True)
 models_app = typer.Typer(help="Models on this machine.", no_args_is_help=True)
@@ -249,9 +250,7 @@ def evaluate(
         f"{result.answered:.0%} answered"
     )
     for label, row in report.per_class.items():
-        print(
-            f"  {label:<10} recall {row.recall:6.1%}  precision {row.precision:6.1%}  n {row.support}"
-        )
+        print(f"  {label:<10} recall {row.recall:6.1%}  precision {row.precision:6.1%}")
     for path, reason in result.skipped.items():
         print(f"  left out: {path}: {reason}")
 
@@ -300,9 +299,7 @@ def models_list(as_json: Json = False) -> None:
         _print_json([{"model": name} | asdict(card) for name, card in cards.items()])
         return
     for name, card in cards.items():
-        print(
-            f"{name}: {card.description} {card.parameters:,} parameters, {len(card.labels)} emotions."
-        )
+        print(f"{name}: {card.description} {card.parameters:,} parameters")
 
 
 @models_app.command("show")
@@ -331,8 +328,13 @@ def models_verify(name: Annotated[str, typer.Argument(help="A model.")]) -> None
 
 def _progress():
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     return Progress(
         TextColumn("{task.description}"),
