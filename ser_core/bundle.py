@@ -46,6 +46,10 @@ class Bundle:
 
     def run(self, windows: np.ndarray) -> dict[str, np.ndarray]:
         """Return `logits`, `embedding` and `attention`, each `(n, …)`, for windows `(n, …)`."""
+        if not len(windows):
+            # ONNX Runtime (1.31) aborts the process when an LSTM gets an empty batch.
+            shapes = {output.name: output.shape[1:] for output in self.session.get_outputs()}
+            return {name: np.empty((0, *shapes[name]), np.float32) for name in OUTPUTS}
         values = self.session.run(list(OUTPUTS), {self.session.get_inputs()[0].name: windows})
         return dict(zip(OUTPUTS, values, strict=True))
 

@@ -1,5 +1,6 @@
 """What is known about a model, and the model card that tells it to people."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ser_core.features import FeatureSpec
@@ -114,6 +115,30 @@ def results_table(card: Card) -> str:
             + " |"
         )
     return "\n".join(lines)
+
+
+def headline(card: Card) -> Evaluation | None:
+    """Return the row that tells how a model does on people it has never heard, if there is one."""
+    return next((row for row in card.evaluation if not row.protocol.startswith("random")), None)
+
+
+def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return a model's results as rows of a table for people, in whole per cent and Markdown.
+
+    Args:
+        card: the model's.
+        protocols: what each protocol is, in a phrase: `splits.PROTOCOLS`.
+    """
+    return [
+        {
+            "Tested on": f"**{row.protocol}**: {protocols[row.protocol]}",
+            "Right": f"{100 * row.accuracy:.0f}\u00a0±\u00a0{100 * row.accuracy_sd:.0f}%",
+            "UAR": f"{100 * row.uar:.0f}\u00a0±\u00a0{100 * row.uar_sd:.0f}%",
+            "Answered": f"{row.coverage:.0%}",
+            "Right when answered": f"{row.selective_accuracy:.0%}",
+        }
+        for row in card.evaluation
+    ]
 
 
 def model_card(card: Card) -> str:

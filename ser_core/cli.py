@@ -11,20 +11,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from ser_core.errors import UndertoneError
 
 app = typer.Typer(
     help="Undertone hears the emotion in speech.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Corpora on this machine.", no_args_is_help=True)
-models_app = typer.Typer(help="Models on this machine.", no_args_is_help=True)
+data_app = typer.Typer(help="Corpora on this machine.")
+models_app = typer.Typer(help="Models on this machine.")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 
@@ -38,11 +36,12 @@ Settings = Annotated[
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     try:
-        return app(arguments, standalone_mode=False) or 0
-    except click.ClickException as error:
-        return _refuse(error.format_message())
-    except (click.Abort, KeyboardInterrupt):
+        words = sys.argv[1:] if arguments is None else arguments
+        return app(words or ["--help"], standalone_mode=False) or 0
+    except (typer.Abort, KeyboardInterrupt):
         return _refuse("stopped")
+    except typer.TyperException as error:
+        return _refuse(error.format_message())
     except UndertoneError as error:
         return _refuse(str(error))
 
@@ -210,7 +209,9 @@ def crossval(
     command = protocols.command(recipe, protocol, seeds, tuple(settings))
     row = protocols.summarise(loaded, protocol, results, command)
     if as_json:
-        _print_json(protocols.document(loaded, row, results))
+        _print_json(
+            protocols.document(loaded, row, results) | {"environment": training.environment()}
+        )
         return
     print(
         f"{loaded.name}, {protocol}, {row.seeds} seeds: UAR {row.uar:.1%} ± {row.uar_sd:.1%}, "

@@ -80,9 +80,8 @@ def crossval(
 
 
 def _run(tasks: list[tuple], jobs: int) -> Iterator[FoldResult]:
-    kept = {task: _kept(task) for task in range(len(tasks)) if _file(*tasks[task][2:]).exists()}
-    yield from kept.values()
-    waiting = [task for index, task in enumerate(tasks) if index not in kept]
+    waiting = [task for task in tasks if not _file(*task[2:]).exists()]
+    yield from (_kept(*task[2:]) for task in tasks if task not in waiting)
     if not waiting:
         return
     # Processes that train side by side must not each claim every core (or the whole accelerator).
@@ -189,8 +188,8 @@ def _file(seed: int, fold: int, folder: Path) -> Path:
     return folder / f"seed{seed}-fold{fold}.json"
 
 
-def _kept(task: tuple) -> FoldResult:
-    return FoldResult(**json.loads(_file(*task[2:]).read_text("utf-8")))
+def _kept(seed: int, fold: int, folder: Path) -> FoldResult:
+    return FoldResult(**json.loads(_file(seed, fold, folder).read_text("utf-8")))
 
 
 def document(recipe: Recipe, row: Evaluation, results: list[FoldResult]) -> dict:

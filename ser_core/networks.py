@@ -15,8 +15,8 @@ def cnn_bilstm(frames: int, bands: int, classes: int, config: CnnBiLstm) -> kera
     """Build a CNN-BiLSTM with attentive statistics pooling over log-mel windows.
 
     Convolutions over time see all bands at once; a bidirectional LSTM reads their output; the
-    attention-weighted mean and standard deviation over time (Okabe et al. 2018, arXiv 1803.10963)
-    become the embedding.
+    attention-weighted mean and standard deviation of both over time (Okabe et al. 2018, arXiv
+    1803.10963) become the embedding.
 
     Args:
         frames: frames in a window.
@@ -26,17 +26,18 @@ def cnn_bilstm(frames: int, bands: int, classes: int, config: CnnBiLstm) -> kera
     """
     window = keras.Input((frames, bands), name="log_mel")
     x = layers.BatchNormalization(name="per_band")(window)
-    for index, filters in enumerate(config.filters):
+    for filters in config.filters:
         x = layers.Conv1D(filters, config.kernel_size, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization()(x)
         x = layers.Activation("relu")(x)
-        if index < len(config.filters) - 1:
-            x = layers.MaxPooling1D(2)(x)
+        x = layers.MaxPooling1D(2)(x)
         x = layers.SpatialDropout1D(config.spatial_dropout)(x)
     x = layers.Dropout(config.dropout)(x)
-    # Not cuDNN: with Keras 3.15 on JAX, networks trained through it stayed at chance.
-    lstm = layers.LSTM(config.lstm_units, return_sequences=True, use_cudnn=False)
-    x = layers.Bidirectional(lstm)(x)
+    # With Keras 3.15 on JAX, networks trained through cuDNN stayed at chance.
+    cudnn = False if keras.backend.backend() == "jax" else "auto"
+    lstm = layers.LSTM(config.lstm_units, return_sequences=True, use_cudnn=cudnn)
+    # Pooled beside what the LSTM makes of it, the convolutions learn sooner and generalise better.
+    x = layers.Concatenate()([x, layers.Bidirectional(lstm)(x)])
 
     pooled, attention = attentive_statistics(x)
     pooled = layers.Dropout(config.dropout)(pooled)

@@ -41,7 +41,7 @@ class CnnBiLstm:
     """Hyper-parameters of `networks.cnn_bilstm`.
 
     Attributes:
-        filters: channels of each convolution; after each but the last, time is halved.
+        filters: channels of each convolution, after which time is halved.
         kernel_size: frames a convolution spans.
         lstm_units: units in each direction.
         embedding: size of the embedding.
@@ -71,22 +71,22 @@ class Training:
         label_smoothing: share of each target spread over all classes.
         averaging: momentum of the exponential average of the weights over epochs, which is what
             is validated and kept.
-        patience: epochs without a better validation UAR after which training stops.
+        patience: epochs without a lower validation loss after which training stops.
         validation_speakers: speakers taken out of the training part.
         selective_accuracy: the accuracy on validation speakers that answers should have; the
             abstention threshold is chosen for it.
         seed: of everything drawn by chance.
     """
 
-    epochs: Positive = 160
+    epochs: Positive = 120
     warmup_epochs: Annotated[int, Ge(0)] = 5
-    batch_size: Positive = 128
-    learning_rate: Annotated[float, Gt(0)] = 3e-3
+    batch_size: Positive = 32
+    learning_rate: Annotated[float, Gt(0)] = 1e-3
     weight_decay: Annotated[float, Ge(0)] = 1e-2
     label_smoothing: Share = 0.1
     averaging: Share = 0.9
-    patience: Positive = 50
-    validation_speakers: Positive = 4
+    patience: Positive = 40
+    validation_speakers: Positive = 2
     selective_accuracy: Share = 0.8
     seed: Annotated[int, Ge(0)] = 0
 

@@ -86,6 +86,8 @@ class Recognizer:
 
     def predict_many(self, clips: Sequence[audio.Clip]) -> list[Prediction]:
         """Predict many clips in common batches; `seconds` is each one's share of the time."""
+        if not clips:
+            return []
         started = time.perf_counter()
         qualities = [audio.quality(clip) for clip in clips]
         windows = [
@@ -94,14 +96,14 @@ class Recognizer:
         ]
         outputs = self._run(np.concatenate([item.values for item in windows]))
         ends = np.cumsum([len(item.values) for item in windows])
-        taken = (time.perf_counter() - started) / max(len(clips), 1)
+        taken = (time.perf_counter() - started) / len(clips)
         return [
             self._prediction(quality, item, _part(outputs, end - len(item.values), end), taken)
             for quality, item, end in zip(qualities, windows, ends, strict=True)
         ]
 
     def _run(self, windows: np.ndarray) -> dict[str, np.ndarray]:
-        # An empty batch still runs once, so that the outputs have their shapes.
+        # Nothing to run still gives outputs, of no rows.
         starts = range(0, max(len(windows), 1), _BATCH)
         parts = [self.bundle.run(windows[start : start + _BATCH]) for start in starts]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

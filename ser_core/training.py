@@ -178,7 +178,7 @@ def fit(
         callbacks=[
             # First, because the others look at the scores it adds.
             validation,
-            keras.callbacks.EarlyStopping(monitor="val_uar", mode="max", patience=config.patience),
+            keras.callbacks.EarlyStopping(monitor="val_loss", patience=config.patience),
             _EventLog(events, config.epochs, on_epoch),
         ],
     )
@@ -337,7 +337,7 @@ class AveragedWeights(keras.callbacks.Callback):
             weighted_metrics=[keras.metrics.CategoricalAccuracy(name="uar")],
         )
         self.sums = [np.zeros_like(weight) for weight in model.get_weights()]
-        self.best_uar, self.best_epoch, self.best_weights = -1.0, 0, model.get_weights()
+        self.best_loss, self.best_epoch, self.best_weights = np.inf, 0, model.get_weights()
 
     def on_epoch_end(self, epoch, logs=None):
         """Add `val_loss` and `val_uar` of the averaged weights to the logs."""
@@ -351,8 +351,9 @@ class AveragedWeights(keras.callbacks.Callback):
             values, targets, sample_weight=weights, batch_size=256, verbose=0, return_dict=True
         )
         logs |= {f"val_{name}": value for name, value in scores.items()}
-        if scores["uar"] > self.best_uar:
-            self.best_uar, self.best_epoch = scores["uar"], epoch + 1
+        # The loss, because the UAR of few speakers jumps from epoch to epoch.
+        if scores["loss"] < self.best_loss:
+            self.best_loss, self.best_epoch = scores["loss"], epoch + 1
             self.best_weights = self.averaged.get_weights()
 
 

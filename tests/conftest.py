@@ -1,0 +1,69 @@
+import os
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from ser_core import audio
+from tests.helpers import TOY, speech_like
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def pytest_collection_modifyitems(items):
+    if (Path(os.environ.get("SER_DATA_DIR", "data")) / "ravdess").is_dir():
+        return
+    skip = pytest.mark.skip(reason="no recordings in SER_DATA_DIR")
+    for item in items:
+        if "realdata" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keep tests out of the developer's feature cache and runs."""
+    os.environ["SER_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["SER_RUNS_DIR"] = str(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    return Path(os.environ.get("SER_DATA_DIR", "data"))
+
+
+@pytest.fixture
+def talk() -> audio.Clip:
+    return audio.Clip(speech_like(), audio.SAMPLE_RATE, "talk")
+
+
+@pytest.fixture(scope="session")
+def toy_ravdess(tmp_path_factory) -> Path:
+    """A RAVDESS-shaped data folder of four emotions that differ in pitch and tempo."""
+    root = tmp_path_factory.mktemp("data")
+    pitches = {1: 90.0, 3: 340.0, 4: 130.0, 5: 230.0}
+    for actor in range(1, 9):
+        folder = root / "ravdess" / f"Actor_{actor:02d}"
+        folder.mkdir(parents=True)
+        for emotion, pitch in pitches.items():
+            for take in (1, 2):
+                samples = speech_like(1.2, pitch * (0.97 + 0.01 * actor), seed=10 * actor + take)
+                name = f"03-01-{emotion:02d}-01-01-{take:02d}-{actor:02d}.flac"
+                soundfile.write(folder / name, samples, audio.SAMPLE_RATE)
+    return root
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy_ravdess, tmp_path_factory) -> Path:
+    """The run folder of a small model that was really trained on the toy corpus."""
+    from ser_core import recipe, training
+
+    folder = tmp_path_factory.mktemp("runs") / "toy"
+    before = os.environ.get("SER_DATA_DIR")
+    os.environ["SER_DATA_DIR"] = str(toy_ravdess)
+    try:
+        training.train(recipe.load("swift", TOY), folder)
+    finally:
+        os.environ.pop("SER_DATA_DIR")
+        if before is not None:
+            os.environ["SER_DATA_DIR"] = before
+    return folder

@@ -1,0 +1,118 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ser_core import bundle, recognizer
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return shutil.copytree(recognizer.find_model("swift"), tmp_path / "swift")
+
+
+def change_card(folder, **values):
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(card | values))
+
+
+@pytest.mark.parametrize("name", sorted(recognizer.model_folders()))
+def test_every_shipped_model_loads_and_runs(name):
+    loaded = bundle.load(recognizer.find_model(name))
+    spec = loaded.card.features
+    windows = np.random.default_rng(0).uniform(-80, 0, (5, spec.frames, spec.bands))
+    outputs = loaded.run(windows.astype(np.float32))
+    assert outputs["logits"].shape == (5, len(loaded.card.labels))
+    np.testing.assert_allclose(outputs["attention"].sum(axis=1), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(recognizer.model_folders()))
+def test_onnx_agrees_with_keras(name):
+    import keras
+
+    folder = recognizer.find_model(name)
+    loaded = bundle.load(folder)
+    spec = loaded.card.features
+    model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
+    windows = np.random.default_rng(1).uniform(-80, 0, (4, spec.frames, spec.bands))
+    ours = loaded.run(windows.astype(np.float32))
+    theirs = model.predict(windows.astype(np.float32), verbose=0)
+    for output in bundle.OUTPUTS:
+        np.testing.assert_allclose(ours[output], theirs[output], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(recognizer.model_folders()))
+def test_the_model_card_is_rendered_from_the_card(name):
+    from ser_core.card import model_card
+
+    folder = recognizer.find_model(name)
+    card = bundle.read_card(folder)
+    assert (folder / "README.md").read_text("utf-8") == model_card(card)
+    for row in card.evaluation:
+        assert f"{100 * row.uar:.1f}" in model_card(card)
+
+
+@pytest.mark.parametrize("name", bundle.FILES)
+def test_a_damaged_file_is_found(copy, name):
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(bundle.BundleError, match=name):
+        bundle.load(copy)
+
+
+@pytest.mark.parametrize("name", [*bundle.FILES, "card.json"])
+def test_a_missing_file_is_found(copy, name):
+    (copy / name).unlink()
+    with pytest.raises(bundle.BundleError, match=name):
+        bundle.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"labels": ["happy", "sad"]}, "8 emotions"),
+        ({"temperature": "warm"}, "temperature"),
+        ({"features": {"frames": 100}}, "windows"),
+        ({"files": {}}, "no sha256"),
+        ({"labels": None}, "labels"),
+    ],
+)
+def test_a_card_that_contradicts_the_model_is_found(copy, values, says):
+    change_card(copy, **values)
+    with pytest.raises(bundle.BundleError, match=says):
+        bundle.load(copy)
+
+
+def test_onnx_that_is_none_is_found(copy):
+    (copy / "model.onnx").write_bytes(b"not a network")
+    card = json.loads((copy / "card.json").read_text())
+    files = card["files"] | {"model.onnx": bundle.sha256(copy / "model.onnx")}
+    change_card(copy, files=files)
+    with pytest.raises(bundle.BundleError, match="cannot be run"):
+        bundle.load(copy)
+
+
+@given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_bytes_are_a_card_or_a_sentence(tmp_path_factory, content):
+    folder = tmp_path_factory.mktemp("bundle")
+    (folder / "card.json").write_bytes(content)
+    with pytest.raises(bundle.BundleError):
+        bundle.read_card(folder)
+
+
+def test_a_bundle_is_replaced_whole(toy_run, tmp_path):
+    import keras
+
+    model = keras.models.load_model(toy_run / "model" / "model.keras", compile=False)
+    card = bundle.read_card(toy_run / "model")
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "old.txt").write_text("what was there before")
+    bundle.save(model, card, folder)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*bundle.FILES, "card.json"])
+    assert [path.name for path in tmp_path.iterdir()] == ["own"]
+    assert bundle.load(folder).card.labels == card.labels

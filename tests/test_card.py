@@ -1,0 +1,44 @@
+import dataclasses
+
+import pytest
+
+from ser_core.bundle import read_card
+from ser_core.card import Evaluation, headline, results_in_words
+from ser_core.splits import PROTOCOLS
+from tests.helpers import ROOT
+
+
+def row(protocol, accuracy=0.621):
+    return Evaluation(
+        protocol, "ravdess", 8, 3, 1440, 0.608, 0.011, accuracy, 0.007, 0.6, 0.07, 0.704, 0.739, "…"
+    )
+
+
+@pytest.fixture
+def card():
+    return read_card(ROOT / "models" / "swift")
+
+
+@pytest.mark.parametrize(
+    ("protocols", "expected"),
+    [
+        ([], None),
+        (["random-80-20"], None),
+        (["random-80-20", "ravdess-5fold", "ravdess-6fold"], "ravdess-5fold"),
+    ],
+)
+def test_headline_is_about_unseen_speakers(card, protocols, expected):
+    card = dataclasses.replace(card, evaluation=tuple(map(row, protocols)))
+    best = headline(card)
+    assert (best and best.protocol) == expected
+
+
+def test_results_in_words(card):
+    card = dataclasses.replace(card, evaluation=(row("ravdess-5fold"), row("random-80-20", 0.849)))
+    first, second = results_in_words(card, PROTOCOLS)
+    assert first["Tested on"].startswith("**ravdess-5fold**: unseen speakers")
+    assert first["Right"] == "62\u00a0±\u00a01%"
+    assert first["UAR"] == "61\u00a0±\u00a01%"
+    assert first["Answered"] == "70%"
+    assert second["Right when answered"] == "74%"
+    assert second["Right"].startswith("85")

@@ -1,0 +1,189 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser_core import audio, cli
+from tests.helpers import TOY, speech_like
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments) -> tuple[int, str, str]:
+        code = cli.main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def talk_file(tmp_path):
+    path = tmp_path / "talk.wav"
+    soundfile.write(path, speech_like(), audio.SAMPLE_RATE)
+    return path
+
+
+@pytest.fixture
+def toy_data(toy_ravdess, monkeypatch):
+    monkeypatch.setenv("SER_DATA_DIR", str(toy_ravdess))
+
+
+def test_predict_json_is_one_document_of_the_agreed_shape(run, talk_file, tmp_path):
+    long = tmp_path / "long.flac"
+    soundfile.write(long, speech_like(7.0), audio.SAMPLE_RATE)
+    code, out, err = run("predict", talk_file, long, "--json")
+    assert code == 0 and not err
+    first, second = json.loads(out)
+    keys = "file model label confidence abstained probabilities duration quality windows".split()
+    assert set(keys) <= set(first)
+    assert first["file"] == str(talk_file) and first["model"] == "swift"
+    assert sum(first["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+    assert first["duration"] == pytest.approx(2.0)
+    assert first["quality"]["issues"] == []
+    assert len(first["windows"]) == 1 and len(second["windows"]) > 2
+    assert set(second["windows"][0]) == {"start", "end", "probabilities"}
+
+
+def test_predict_speaks_to_people(run, talk_file):
+    code, out, _ = run("predict", talk_file, "--timeline")
+    assert code == 0 and str(talk_file) in out and "%" in out and "0:00" in out
+
+
+def test_silence_cannot_be_told(run, tmp_path):
+    path = tmp_path / "silence.wav"
+    soundfile.write(path, np.zeros(16_000), 16_000)
+    code, out, _ = run("predict", path)
+    assert code == 0 and "can't tell" in out
+    code, out, _ = run("predict", path, "--json")
+    (found,) = json.loads(out)
+    assert found["label"] is None and found["abstained"]
+    assert found["quality"]["issues"][0]["code"] == "silent"
+
+
+def test_one_bad_file_does_not_spoil_the_others(run, talk_file, tmp_path):
+    bad = tmp_path / "bad.wav"
+    bad.write_text("this is text")
+    code, out, err = run("predict", bad, talk_file, "--json")
+    assert code == 2
+    assert [item["file"] for item in json.loads(out)] == [str(talk_file)]
+    assert err.startswith(f"error: {bad}: ") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict"],
+        ["predict", "nowhere.wav"],
+        ["predict", "nowhere.wav", "--model", "nobody"],
+        ["nonsense"],
+        ["train", "nobody"],
+        ["train", "swift", "--set", "training.epochs=0"],
+        ["crossval", "swift", "--protocol", "guess"],
+        ["crossval", "swift"],
+        ["evaluate"],
+        ["evaluate", "--corpus", "nobody"],
+        ["evaluate", "--manifest", "nowhere.csv"],
+        ["data", "check", "nobody"],
+        ["data", "manifest", "nobody"],
+        ["models", "show", "nobody"],
+        ["models", "verify", "nobody"],
+    ],
+    ids=" ".join,
+)
+def test_a_callers_mistake_is_one_line_and_exit_code_2(run, arguments):
+    code, out, err = run(*arguments)
+    assert code == 2 and not out
+    assert err.startswith("error: ") and err.count("\n") == 1 and len(err) > 20
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], []], ids=str)
+def test_help_is_shown(run, arguments):
+    code, out, _ = run(*arguments)
+    assert code == 0 and "Usage" in out
+
+
+def test_data_commands_show_the_corpus(run, toy_data):
+    code, out, _ = run("data", "check", "ravdess")
+    assert code == 0 and "64 utterances of 8 speakers" in out and "angry 16" in out
+    code, out, _ = run("data", "manifest", "ravdess", "--json")
+    rows = json.loads(out)
+    assert code == 0 and len(rows) == 64
+    assert {"path", "speaker", "emotion", "corpus", "sex"} <= set(rows[0])
+    code, out, _ = run("data", "manifest", "ravdess")
+    assert out.splitlines()[0].startswith("path,") and len(out.splitlines()) == 65
+
+
+def test_train_then_evaluate_from_the_command_line(run, toy_data, tmp_path):
+    settings = [word for setting in TOY for word in ("--set", setting)]
+    folder = tmp_path / "run"
+    code, out, _ = run("train", "swift", *settings, "--run-dir", folder)
+    assert code == 0 and "use them with --model" in out
+    code, out, _ = run("evaluate", "--model", folder / "model", "--corpus", "ravdess", "--json")
+    found = json.loads(out)
+    keys = "uar accuracy macro_f1 ece n labels per_class confusion protocol".split()
+    assert code == 0 and set(keys) <= set(found)
+    assert found["n"] == 64 and found["uar"] > 0.5
+    assert "heard in training" in found["protocol"]
+    code, out, err = run("train", "swift", *settings, "--run-dir", folder)
+    assert code == 2 and "holds a run already" in err
+
+
+def test_evaluate_takes_a_manifest_of_ones_own(run, toy_ravdess, toy_run, tmp_path):
+    source = sorted((toy_ravdess / "ravdess").rglob("03-01-03-*.flac"))[:2]
+    source += sorted((toy_ravdess / "ravdess").rglob("03-01-04-*.flac"))[:2]
+    lines = ["path,emotion,speaker"]
+    for index, path in enumerate(source):
+        shutil.copy(path, tmp_path / f"{index}.flac")
+        lines.append(f"{index}.flac,{['Happiness', 'sad'][index // 2]},me")
+    (tmp_path / "broken.flac").write_text("none")
+    lines.append("broken.flac,sad,me")
+    (tmp_path / "own.csv").write_text("\n".join(lines))
+    arguments = ["evaluate", "--model", toy_run / "model", "--manifest", tmp_path / "own.csv"]
+    code, out, _ = run(*arguments, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["labels"] == ["happy", "sad"] and found["n"] == 4
+    assert found["protocol"] == "unseen speakers"
+    assert list(found["skipped"]) == [str(tmp_path / "broken.flac")]
+    code, out, _ = run(*arguments)
+    assert code == 0 and "left out" in out and "recall" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "cannot be read"),
+        ("path\nx.wav", "lacks the column 'emotion'"),
+        ("path,emotion\n", "lists no recording"),
+        ("path,emotion\nx.wav,hungry", "'hungry' is not an emotion"),
+        ("path,emotion\nx.wav,sad", "none of the recordings"),
+    ],
+)
+def test_a_wrong_manifest_gets_a_sentence(run, tmp_path, text, says):
+    path = tmp_path / "own.csv"
+    path.write_text(text)
+    code, _, err = run("evaluate", "--manifest", path)
+    assert code == 2 and says in err
+
+
+def test_models_are_listed_shown_and_verified(run):
+    code, out, _ = run("models", "list")
+    assert code == 0 and out.startswith("swift: ")
+    code, out, _ = run("models", "show", "swift", "--json")
+    assert code == 0 and json.loads(out)["labels"][0] == "neutral"
+    code, out, _ = run("models", "show", "swift")
+    assert code == 0 and out.startswith("---\nlicense:")
+    code, out, _ = run("models", "verify", "swift")
+    assert code == 0 and "every file" in out
+
+
+def test_a_damaged_model_is_refused(run, tmp_path, talk_file):
+    from ser_core.recognizer import find_model
+
+    copy = shutil.copytree(find_model("swift"), tmp_path / "swift")
+    (copy / "model.onnx").write_bytes(b"")
+    for arguments in (["models", "verify", copy], ["predict", talk_file, "--model", copy]):
+        code, _, err = run(*arguments)
+        assert code == 2 and "model.onnx" in err

@@ -1,0 +1,128 @@
+import dataclasses
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ser_core import audio, features
+from tests.helpers import speech_like
+
+SPEC = features.FeatureSpec()
+
+
+def librosa_decibels(samples: np.ndarray) -> np.ndarray:
+    power = librosa.feature.melspectrogram(
+        y=samples, sr=SPEC.sample_rate, n_fft=1024, hop_length=256, n_mels=128
+    )
+    return librosa.power_to_db(power, ref=np.max, top_db=80).T
+
+
+@pytest.mark.parametrize("seconds", [0.03, 0.5, 2.0, 3.7])
+def test_the_serving_path_is_librosas(seconds):
+    samples = speech_like(seconds)
+    ours = features.decibels(features.mel_power(samples, SPEC), 80)
+    np.testing.assert_allclose(ours, librosa_decibels(samples), atol=1e-3)
+
+
+@pytest.mark.realdata
+def test_the_serving_path_is_librosas_on_recordings(data_dir):
+    for path in sorted((data_dir / "original").glob("*.wav")):
+        samples = audio.read(path).samples
+        ours = features.decibels(features.mel_power(samples, SPEC), 80)
+        np.testing.assert_allclose(ours, librosa_decibels(samples), atol=1e-3)
+
+
+@pytest.mark.parametrize(("rate", "n_fft", "n_mels"), [(16_000, 1024, 128), (22_050, 2048, 64)])
+def test_the_filterbank_is_librosas(rate, n_fft, n_mels):
+    expected = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=n_mels)
+    np.testing.assert_allclose(features.mel_filters(rate, n_fft, n_mels), expected, atol=1e-7)
+
+
+@given(st.floats(0, 20_000))
+def test_the_mel_scale_is_librosas_and_turns_back(hertz):
+    assert features.hertz_to_mel(hertz) == pytest.approx(librosa.hz_to_mel(hertz))
+    assert features.mel_to_hertz(features.hertz_to_mel(hertz)) == pytest.approx(hertz)
+
+
+@pytest.mark.parametrize("decibels", [-60, -30, 6])
+def test_gain_changes_nothing(talk, decibels):
+    louder = dataclasses.replace(talk, samples=talk.samples * np.float32(10 ** (decibels / 20)))
+    ours, theirs = (features.log_mel(clip, SPEC).values for clip in (talk, louder))
+    np.testing.assert_allclose(ours, theirs, atol=1e-2)
+
+
+def test_nothing_at_all_is_at_the_floor():
+    silence = features.log_mel(audio.Clip(np.zeros(8000, np.float32), 16_000, "zeros"), SPEC)
+    assert (silence.values == -80).all()
+
+
+@pytest.mark.parametrize("seconds", [0.2, 2.9, 3.1, 10.0, 61.3])
+def test_windows_cover_the_clip(seconds):
+    clip = audio.Clip(speech_like(seconds), 16_000, "long")
+    windows = features.log_mel(clip, SPEC)
+    begin, end = audio.speech_bounds(clip.samples)
+    assert windows.values.shape[1:] == (188, 64)
+    assert windows.values.min() > -80.001 and windows.values.max() <= 0
+    assert windows.starts[0] == begin / 16_000
+    assert windows.ends[-1] == pytest.approx(end / 16_000, abs=0.05)
+    assert (windows.starts[1:] < windows.ends[:-1]).all(), "windows overlap"
+    assert (np.diff(windows.starts) > 0).all()
+
+
+@given(st.integers(1, 5000), st.integers(2, 400))
+def test_window_starts_reach_every_frame(length, frames):
+    starts = features.window_starts(length, frames)
+    reached = np.zeros(max(length, frames), bool)
+    for start in starts:
+        reached[start : start + frames] = True
+    assert reached.all() and len(set(starts)) == len(starts)
+
+
+def test_another_sample_rate_is_refused():
+    with pytest.raises(ValueError, match="8000 Hz"):
+        features.log_mel(audio.Clip(speech_like(), 8_000, "slow"), SPEC)
+
+
+def test_a_spec_must_divide():
+    with pytest.raises(ValueError, match="multiple"):
+        features.FeatureSpec(bands=63)
+
+
+def test_the_cache_is_by_content_and_spec(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_CACHE_DIR", str(tmp_path / "cache"))
+    first, copy, other = (tmp_path / name for name in ("a.wav", "b.wav", "c.wav"))
+    soundfile.write(first, speech_like(), 16_000)
+    copy.write_bytes(first.read_bytes())
+    soundfile.write(other, speech_like(pitch=200), 16_000)
+    calls = []
+    log_mel = features.log_mel
+    monkeypatch.setattr(features, "log_mel", lambda *a: calls.append(a) or log_mel(*a))
+    found = features.extract([first, copy, other, first], SPEC)
+    again = features.extract([first, copy, other, first], SPEC)
+    np.testing.assert_array_equal(found.values, again.values)
+    assert len(calls) <= 3, "the second time everything was there"
+    before = len(calls)
+    features.extract([first], dataclasses.replace(SPEC, n_fft=512))
+    assert len(calls) == before + 1
+
+
+def test_a_cache_file_cut_short_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_CACHE_DIR", str(tmp_path / "cache"))
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speech_like(), 16_000)
+    expected = features.cached_log_mel(path, SPEC)
+    kept = next((tmp_path / "cache").rglob("*.npy"))
+    kept.write_bytes(kept.read_bytes()[:1000])
+    np.testing.assert_array_equal(features.cached_log_mel(path, SPEC), expected)
+
+
+def test_unreadable_recordings_are_named(tmp_path):
+    good, bad = tmp_path / "good.wav", tmp_path / "bad.wav"
+    soundfile.write(good, speech_like(7.0), 16_000)
+    bad.write_text("no sound")
+    found = features.extract([bad, good, tmp_path / "absent.wav"], SPEC)
+    assert set(found.failed) == {0, 2}
+    assert set(found.clip) == {1} and len(found.clip) == len(found.values) > 1

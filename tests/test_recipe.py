@@ -1,0 +1,65 @@
+import dataclasses
+
+import pytest
+
+from ser_core import recipe
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in recipe.RECIPES.glob("*.toml")))
+def test_every_shipped_recipe_loads(name):
+    assert recipe.load(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("training.epochs=0", "training.epochs"),
+        ("training.speed=1", "unknown key 'training.speed'"),
+        ('labels=["happy"]', "labels"),
+        ('labels=["happy", "hungry"]', "'neutral', 'calm'"),
+        ("network.name=transformer", "'cnn-bilstm'"),
+        ("network.filters=[]", "network.filters"),
+        ("augmentation.noise_db=[1]", "augmentation.noise_db"),
+        ("features.bands=63", "multiple of bands"),
+        ("training.averaging=2", "less than 1"),
+        ("training.epochs=many", "'many'"),
+        ("nonsense", "key=value"),
+        ("name.first=1", "not a key"),
+    ],
+)
+def test_a_wrong_value_gets_a_sentence_that_names_it(setting, says):
+    with pytest.raises(recipe.RecipeError, match=says) as error:
+        recipe.load("swift", [setting])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name = ", "not a TOML file"),
+        ("name = 'x'", "lacks the key 'description'"),
+        ("\xff", "not a TOML file"),
+    ],
+)
+def test_a_wrong_file_gets_a_sentence(tmp_path, text, says):
+    path = tmp_path / "own.toml"
+    path.write_text(text, "latin-1")
+    with pytest.raises(recipe.RecipeError, match=says):
+        recipe.load(path)
+
+
+def test_an_unknown_name_lists_the_known():
+    with pytest.raises(recipe.RecipeError, match="known are .*swift"):
+        recipe.load("slow")
+
+
+def test_settings_reach_nested_keys():
+    changed = recipe.load("swift", ["training.epochs=7", "network.lstm_units=8"])
+    assert (changed.training.epochs, changed.network.lstm_units) == (7, 8)
+
+
+def test_the_digest_is_of_everything_but_the_seed():
+    plain = recipe.load("swift")
+    assert recipe.load("swift", ["training.seed=5"]).digest == plain.digest
+    assert recipe.load("swift", ["training.epochs=5"]).digest != plain.digest
+    assert dataclasses.replace(plain).digest == plain.digest

@@ -1,0 +1,129 @@
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ser_core import audio, bundle, corpora
+from ser_core.recognizer import Recognizer, find_model
+from tests.helpers import ROOT, speech_like
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    return Recognizer.from_name()
+
+
+def test_a_prediction_is_whole(recognizer, talk):
+    found = recognizer.predict(talk)
+    assert tuple(found.probabilities) == recognizer.card.labels
+    assert sum(found.probabilities.values()) == pytest.approx(1)
+    assert found.label == max(found.probabilities, key=found.probabilities.get)
+    assert found.confidence == found.probabilities[found.label]
+    assert found.abstained == bool(found.reason)
+    assert found.attention.sum() == pytest.approx(1)
+    assert len(found.attention) == len(found.attention_times)
+    assert found.attention_times.max() <= talk.duration + 0.1
+    assert len(found.embedding) and found.model == "swift" and found.seconds > 0
+    (window,) = found.windows
+    assert 0 <= window.start < window.end <= talk.duration + 0.1
+    assert window.probabilities == found.probabilities
+
+
+def test_many_are_as_one(recognizer):
+    clips = [
+        audio.Clip(speech_like(seconds, pitch), 16_000, "clip")
+        for seconds, pitch in [(1.0, 120.0), (8.0, 200.0), (2.5, 300.0)]
+    ]
+    clips.insert(1, audio.Clip(np.zeros(16_000, np.float32), 16_000, "silence"))
+    for single, many in zip(
+        map(recognizer.predict, clips), recognizer.predict_many(clips), strict=True
+    ):
+        assert single.label == many.label and len(single.windows) == len(many.windows)
+        assert list(single.probabilities.values()) == pytest.approx(
+            list(many.probabilities.values()), abs=1e-5
+        )
+        np.testing.assert_allclose(single.embedding, many.embedding, atol=1e-4)
+
+
+def test_silence_has_no_emotion(recognizer):
+    found = recognizer.predict(audio.Clip(np.zeros(32_000, np.float32), 16_000, "silence"))
+    assert found.label is None and found.abstained and not found.windows
+    assert set(found.probabilities.values()) == {1 / len(recognizer.card.labels)}
+    assert "silence" in found.reason.lower()
+
+
+def test_too_little_speech_is_not_relied_on(recognizer):
+    samples = np.concatenate([np.zeros(16_000), speech_like(0.3), np.zeros(16_000)])
+    found = recognizer.predict(audio.Clip(samples.astype(np.float32), 16_000, "short"))
+    assert found.abstained and "speech" in found.reason
+
+
+def test_a_low_confidence_is_withheld(recognizer, talk):
+    strict = Recognizer(
+        dataclasses.replace(
+            recognizer.bundle, card=dataclasses.replace(recognizer.card, threshold=1.0)
+        )
+    )
+    found = strict.predict(talk)
+    assert found.abstained and found.label and "stands out" in found.reason
+
+
+def test_silent_stretches_of_a_long_clip_are_left_out(recognizer):
+    pause = 1e-4 * np.random.default_rng(0).standard_normal(20 * 16_000)
+    samples = np.concatenate([speech_like(5.0), pause, speech_like(5.0)]).astype(np.float32)
+    found = recognizer.predict(audio.Clip(samples, 16_000, "two phrases"))
+    assert found.windows[0].start < 1 and found.windows[-1].end > 29
+    assert not any(6 < window.start and window.end < 24 for window in found.windows)
+    mean = np.mean([list(window.probabilities.values()) for window in found.windows], axis=0)
+    assert list(found.probabilities.values()) == pytest.approx(list(mean), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["nobody", "../nowhere", ""])
+def test_an_unknown_model_gets_a_sentence(name):
+    with pytest.raises(bundle.BundleError, match="known are .*swift"):
+        find_model(name)
+
+
+def test_recognising_imports_no_tensorflow(tmp_path):
+    code = (
+        "import sys, numpy as np\n"
+        "from ser_core import audio\n"
+        "from ser_core.recognizer import Recognizer\n"
+        "samples = np.random.default_rng(0).normal(0, .1, 32000).astype('float32')\n"
+        "Recognizer.from_name().predict(audio.Clip(samples, 16000, 'noise'))\n"
+        "heavy = {'tensorflow', 'keras', 'librosa', 'sklearn', 'pandas', 'streamlit'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.realdata
+def test_gain_changes_no_prediction(recognizer, data_dir):
+    speech = corpora.scan("ravdess", data_dir / "ravdess").manifest.query("channel == 'speech'")
+    changed, tried = [], 0
+    for path in speech.path.iloc[:: len(speech) // 200][:200]:
+        clip = audio.read(path)
+        before = recognizer.predict(clip)
+        for decibels in (-30, -15, 6):
+            factor = np.float32(10 ** (decibels / 20))
+            if np.abs(clip.samples).max() * factor > 1:
+                continue
+            tried += 1
+            after = recognizer.predict(dataclasses.replace(clip, samples=clip.samples * factor))
+            if (after.label, after.abstained) != (before.label, before.abstained):
+                changed.append((path.name, decibels))
+    assert tried > 500 and not changed
+
+
+@pytest.mark.realdata
+def test_the_shipped_model_knows_its_training_corpus(recognizer, data_dir):
+    speech = corpora.scan("ravdess", data_dir / "ravdess").manifest.query("channel == 'speech'")
+    some = speech.iloc[::12]
+    found = recognizer.predict_many([audio.read(path) for path in some.path])
+    right = np.mean([p.label == emotion for p, emotion in zip(found, some.emotion, strict=True)])
+    assert right > 0.6, "these clips were trained on; chance is 0.13"

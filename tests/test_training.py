@@ -1,0 +1,133 @@
+import json
+
+import numpy as np
+import pytest
+
+from ser_core import audio, bundle, corpora, crossval, networks, recipe, splits, training
+from ser_core.recognizer import Recognizer
+from tests.helpers import TOY
+
+
+@pytest.fixture(autouse=True)
+def toy_data(toy_ravdess, monkeypatch):
+    monkeypatch.setenv("SER_DATA_DIR", str(toy_ravdess))
+
+
+def test_a_network_has_the_promised_outputs():
+    loaded = recipe.load("swift")
+    model = networks.build(loaded)
+    outputs = model(np.full((2, 188, 64), -40, np.float32))
+    assert outputs["logits"].shape == (2, 8)
+    assert outputs["embedding"].shape == (2, loaded.network.embedding)
+    np.testing.assert_allclose(np.array(outputs["attention"]).sum(axis=1), 1, atol=1e-5)
+    assert model.count_params() <= 1_000_000
+
+
+def test_training_learns_and_writes_a_whole_run(toy_run):
+    metrics = json.loads((toy_run / "metrics.json").read_text())
+    assert metrics["validation"]["uar"] > 0.6, "chance is 0.25"
+    events = [json.loads(line) for line in (toy_run / "events.jsonl").read_text().splitlines()]
+    assert [event["epoch"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["loss"] < events[0]["loss"]
+    best = min(events, key=lambda event: event["val_loss"])
+    card = bundle.read_card(toy_run / "model")
+    assert card.training.epochs == best["epoch"]
+    parts = json.loads((toy_run / "split.json").read_text())
+    speakers = {name: {i.rsplit("-", 1)[1] for i in ids} for name, ids in parts.items()}
+    assert not speakers["train"] & speakers["validation"]
+
+
+def test_what_was_trained_hears_it(toy_run, toy_ravdess):
+    recognizer = Recognizer(bundle.load(toy_run / "model"))
+    frame = corpora.scan("ravdess").manifest
+    guesses = [recognizer.predict(audio.read(path)).label for path in frame.path]
+    assert np.mean(np.array(guesses) == frame.emotion) > 0.6, "chance is 0.25"
+
+
+def test_a_taken_run_folder_is_left_alone(toy_run):
+    before = sorted(path.name for path in toy_run.rglob("*"))
+    with pytest.raises(training.TrainingError, match="holds a run already"):
+        training.train(recipe.load("swift", TOY), toy_run)
+    assert sorted(path.name for path in toy_run.rglob("*")) == before
+
+
+def test_labels_that_nothing_carries_get_a_sentence(tmp_path):
+    with pytest.raises(training.TrainingError, match="calm, disgust, fearful, surprised"):
+        training.train(recipe.load("swift"), tmp_path / "run")
+
+
+def test_a_damaged_recording_is_named(tmp_path, toy_ravdess, monkeypatch):
+    folder = tmp_path / "ravdess"
+    folder.mkdir()
+    for path in (toy_ravdess / "ravdess").rglob("*.flac"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "03-01-01-01-01-01-01.flac").write_bytes(b"fLaC damaged")
+    monkeypatch.setenv("SER_DATA_DIR", str(tmp_path))
+    with pytest.raises(training.TrainingError, match="03-01-01-01-01-01-01.flac"):
+        training.load_dataset(recipe.load("swift", TOY))
+
+
+def test_batches_are_drawn_anew_each_epoch_and_alike_under_a_seed():
+    loaded = recipe.load("swift", TOY)
+    data = training.load_dataset(loaded)
+    split = splits.holdout(data.manifest, seed=0, validation_speakers=2)
+    first, again = (training.Batches(loaded, data, split.train, 3) for _ in range(2))
+    for batch, other in zip(first[1], again[1], strict=True):
+        np.testing.assert_array_equal(batch, other)
+    before = first[0][0]
+    first.on_epoch_end()
+    assert np.abs(first[0][0] - before).max() > 1
+
+
+def test_averaging_keeps_the_best_average():
+    loaded = recipe.load("swift", TOY)
+    data = training.load_dataset(loaded)
+    model = networks.build(loaded)
+    import keras
+
+    classifier = keras.Model(model.input, model.output["logits"])
+    windows = training._windows(loaded, data, np.arange(10))
+    callback = training.AveragedWeights(classifier, windows, 0.5)
+    callback.set_model(classifier)
+    start = classifier.get_weights()
+    callback.on_epoch_end(0, {})
+    for average, weight in zip(callback.averaged.get_weights(), start, strict=True):
+        np.testing.assert_allclose(average, weight, rtol=1e-5, atol=1e-6)
+    classifier.set_weights([weight + 3 for weight in start])
+    logs = {}
+    callback.on_epoch_end(1, logs)
+    for average, weight in zip(callback.averaged.get_weights(), start, strict=True):
+        np.testing.assert_allclose(average, weight + 2, rtol=1e-4, atol=1e-4)
+    assert 0 <= logs["val_uar"] <= 1
+
+
+def test_the_learning_rate_rises_then_falls_to_zero():
+    config = recipe.load("swift", ["training.epochs=10", "training.warmup_epochs=2"]).training
+    schedule = training.learning_rate(config, steps=5)
+    rates = [float(schedule(step)) for step in range(51)]
+    assert rates[0] < 1e-9 and np.argmax(rates) == 10 and rates[50] < 1e-9
+    assert max(rates) == pytest.approx(config.learning_rate)
+
+
+def test_cross_validation_measures_keeps_and_summarises(tmp_path):
+    loaded = recipe.load("swift", [*TOY, "training.epochs=6"])
+    seen = []
+    arguments = {"seeds": 2, "jobs": 1, "on_fold": lambda result, total: seen.append(total)}
+    results = crossval.crossval(loaded, "random-80-20", tmp_path, **arguments)
+    assert [(result.seed, result.fold) for result in results] == [(0, 0), (1, 0)]
+    assert seen == [2, 2]
+    for result in results:
+        assert len(result.predictions) == result.n == 13
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
+    again = crossval.crossval(loaded, "random-80-20", tmp_path, **arguments)
+    assert again == results, "the second time nothing is trained"
+    assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
+
+    row = crossval.summarise(loaded, "random-80-20", results, "command")
+    assert row.uar == pytest.approx(np.mean([result.uar for result in results]))
+    assert row.uar_sd == pytest.approx(np.std([result.uar for result in results], ddof=1))
+    path = tmp_path / "document.json"
+    path.write_text(json.dumps(crossval.document(loaded, row, results)))
+    assert crossval.read_evaluation(path, loaded) == row
+    with pytest.raises(ValueError, match="another recipe"):
+        crossval.read_evaluation(path, recipe.load("swift"))
