@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,7 +72,9 @@ def load(folder: Path) -> Bundle:
             str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's own exceptions share no base class
-        raise BundleError(f"{folder}/model.onnx cannot be run: {error}") from None
+        raise BundleError(
+            f"{folder}/model.onnx cannot be run: {' '.join(str(error).split())}"
+        ) from None
     _check_shapes(folder, card, session)
     return Bundle(card, folder, session)
 
@@ -169,7 +172,10 @@ def export_onnx(keras_file: Path, onnx_file: Path, spec: FeatureSpec) -> None:
     model = keras.models.load_model(keras_file, safe_mode=True, compile=False)
     model(np.zeros((1, spec.frames, spec.bands), np.float32))
     signature = [keras.InputSpec(shape=(None, spec.frames, spec.bands), dtype="float32")]
-    model.export(onnx_file, format="onnx", input_signature=signature, verbose=False)
+    with warnings.catch_warnings():
+        # Keras looks for an alias that NumPy has announced to take back.
+        warnings.simplefilter("ignore", FutureWarning)
+        model.export(onnx_file, format="onnx", input_signature=signature, verbose=False)
 
 
 def _check_parity(model, bundle: Bundle) -> None:

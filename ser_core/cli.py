@@ -35,6 +35,8 @@ Settings = Annotated[
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
+    # Before anything loads TensorFlow, whose messages concern its makers.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         words = sys.argv[1:] if arguments is None else arguments
         return app(words or ["--help"], standalone_mode=False) or 0
@@ -142,29 +144,28 @@ def train(
 ) -> None:
     """Train a model for use, on all speakers but those that decide when to stop."""
     from ser_core import crossval as protocols
+    from ser_core import dataset
     from ser_core import recipe as recipes
+    from ser_core.recognizer import runs_dir
 
     loaded = recipes.load(recipe, settings)
     rows = tuple(protocols.read_evaluation(path, loaded) for path in evaluation)
-    folder = run_dir or _runs_dir() / loaded.name
-    from ser_core import training
-
+    folder = run_dir or runs_dir() / loaded.name
+    dataset.select(loaded)
     with _progress() as progress:
-        clips, epochs = progress.add_task("features"), progress.add_task("training", start=False)
+        clips, epochs = (progress.add_task(name, visible=False) for name in ("features", ""))
 
         def on_epoch(event: dict) -> None:
-            progress.start_task(epochs)
             text = f"training (validation UAR {event['val_uar']:.1%})"
-            progress.update(epochs, completed=event["epoch"], total=event["epochs"])
-            progress.update(epochs, description=text)
+            done = {"completed": event["epoch"], "total": event["epochs"]}
+            _show_progress(progress, epochs, description=text, **done)
 
-        card = training.train(
-            loaded,
-            folder,
-            evaluations=rows,
-            on_clip=lambda total: progress.update(clips, total=total, advance=1),
-            on_epoch=on_epoch,
+        data = dataset.load(
+            loaded, on_clip=lambda total: _show_progress(progress, clips, total=total, advance=1)
         )
+        from ser_core import training  # not before the data is known to be good: it takes seconds
+
+        card = training.train(loaded, data, folder, evaluations=rows, on_epoch=on_epoch)
     print(
         f"{folder / 'model'}: weights of epoch {card.training.epochs}; "
         f"use them with --model {folder / 'model'}"
@@ -182,22 +183,23 @@ def crossval(
 ) -> None:
     """Measure a recipe by a protocol: every fold under every seed; goes on where it stopped."""
     from ser_core import crossval as protocols
+    from ser_core import dataset, splits
     from ser_core import recipe as recipes
-    from ser_core import splits, training
+    from ser_core.recognizer import runs_dir
 
     splits.fold_count(protocol)
     loaded = recipes.load(recipe, settings)
-    folder = _runs_dir() / "crossval" / f"{loaded.name}-{loaded.digest}" / protocol
+    folder = runs_dir() / "crossval" / f"{loaded.name}-{loaded.digest}" / protocol
+    dataset.select(loaded)
     with _progress() as progress:
-        clips, folds = progress.add_task("features"), progress.add_task("folds", start=False)
+        clips, folds = (progress.add_task(name, visible=False) for name in ("features", "folds"))
         # Once here, with every core, so that the folds find the cache filled.
-        training.load_dataset(
-            loaded, on_clip=lambda total: progress.update(clips, total=total, advance=1)
+        dataset.load(
+            loaded, on_clip=lambda total: _show_progress(progress, clips, total=total, advance=1)
         )
-        progress.start_task(folds)
 
         def on_fold(result: protocols.FoldResult, total: int) -> None:
-            progress.update(folds, total=total, advance=1)
+            _show_progress(progress, folds, total=total, advance=1)
             progress.console.print(
                 f"seed {result.seed} fold {result.fold}: UAR {result.uar:.1%}, accuracy "
                 f"{result.accuracy:.1%}, epoch {result.epoch}, {result.seconds:.0f} s"
@@ -209,9 +211,7 @@ def crossval(
     command = protocols.command(recipe, protocol, seeds, tuple(settings))
     row = protocols.summarise(loaded, protocol, results, command)
     if as_json:
-        _print_json(
-            protocols.document(loaded, row, results) | {"environment": training.environment()}
-        )
+        _print_json(protocols.document(loaded, row, results))
         return
     print(
         f"{loaded.name}, {protocol}, {row.seeds} seeds: UAR {row.uar:.1%} ± {row.uar_sd:.1%}, "
@@ -346,5 +346,6 @@ def _progress():
     )
 
 
-def _runs_dir() -> Path:
-    return Path(os.environ.get("SER_RUNS_DIR", "runs"))
+def _show_progress(progress, task: int, **values) -> None:
+    """Update a bar, which is not shown before it has something to show."""
+    progress.update(task, visible=True, **values)

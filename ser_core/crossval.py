@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
-from ser_core import evaluation, splits
+from ser_core import dataset, evaluation, splits
 from ser_core.card import Evaluation
 from ser_core.errors import UndertoneError
 from ser_core.recipe import Recipe
@@ -42,6 +42,7 @@ class FoldResult:
     threshold: float
     seconds: float
     parameters: int
+    environment: dict[str, str]
     confusion: list[list[int]]
     predictions: dict[str, list[float]]
 
@@ -96,9 +97,9 @@ def _run(tasks: list[tuple], jobs: int) -> Iterator[FoldResult]:
 
 def run_fold(recipe: Recipe, protocol: str, seed: int, fold: int, folder: Path) -> FoldResult:
     """Train on one fold's training part, test on its test part, and keep the result."""
-    from ser_core import training
+    from ser_core import training  # loads TensorFlow, for which `summarise` need not wait
 
-    data = training.load_dataset(recipe)
+    data = dataset.load(recipe)
     split = splits.splits(
         data.manifest,
         protocol,
@@ -129,6 +130,7 @@ def run_fold(recipe: Recipe, protocol: str, seed: int, fold: int, folder: Path) 
         threshold=fitted.selective.threshold,
         seconds=round(fitted.seconds, 1),
         parameters=fitted.model.count_params(),
+        environment=training.environment(),
         confusion=scores.confusion,
         predictions={
             name: [round(float(p), 5) for p in row]

@@ -117,7 +117,7 @@ def quality(clip: "Clip") -> Quality:
             "long",
             "warning",
             f"The recording lasts {clip.duration:.0f} s, but the models learned from clips of "
-            "about 3 s; the answer is an average over windows, so look at the timeline.",
+            "about 3 s; the answer is an average over windows of that length.",
         ),
     )
     return Quality(

@@ -172,12 +172,17 @@ def find_model(name_or_folder: str | Path) -> Path:
 
 def model_folders() -> dict[str, Path]:
     """Return all models by name: the shipped ones, then those of finished runs."""
-    runs = Path(os.environ.get("SER_RUNS_DIR", "runs"))
+    runs = runs_dir()
     shipped = {card.parent.name: card.parent for card in sorted(MODELS.glob("*/card.json"))}
     trained = {
         card.parent.parent.name: card.parent for card in sorted(runs.glob("*/model/card.json"))
     }
     return trained | shipped
+
+
+def runs_dir() -> Path:
+    """Return the folder of trainings: `SER_RUNS_DIR`, or `runs`."""
+    return Path(os.environ.get("SER_RUNS_DIR", "runs"))
 
 
 def _hopeless(quality: audio.Quality) -> bool:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from ser_core.errors import UndertoneError
 
@@ -93,6 +92,8 @@ def holdout(manifest: pd.DataFrame, *, seed: int, validation_speakers: int) -> S
 
 
 def _random_split(manifest: pd.DataFrame, seed: int) -> Split:
+    from sklearn.model_selection import train_test_split  # a second, and pages want only names
+
     rows, emotion = np.arange(len(manifest)), manifest.emotion.to_numpy()
     rest, test = train_test_split(rows, test_size=0.2, stratify=emotion, random_state=seed)
     train, validation = train_test_split(

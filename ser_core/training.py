@@ -1,6 +1,6 @@
-"""Recipe and corpus to a trained, calibrated model.
+"""Recipe and dataset to a trained, calibrated model.
 
-`train` reads from top to bottom: load, split, fit, calibrate, save.
+`train` reads from top to bottom: split, fit, calibrate, describe, save.
 """
 
 import json
@@ -13,29 +13,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import pandas as pd
 
 from ser_core import bundle, corpora, evaluation, networks, splits
 from ser_core.augment import augment
 from ser_core.card import Card, Evaluation, Provenance
+from ser_core.dataset import Dataset
 from ser_core.errors import UndertoneError
-from ser_core.features import FeatureSet, extract
 from ser_core.recipe import Recipe
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A corpus as a recipe sees it.
-
-    Attributes:
-        manifest: a row an utterance.
-        truth: int `(utterances,)`, positions in the recipe's labels.
-        features: windows; their `clip` is a row of the manifest.
-    """
-
-    manifest: pd.DataFrame
-    truth: np.ndarray
-    features: FeatureSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +49,10 @@ class TrainingError(UndertoneError):
 
 def train(
     recipe: Recipe,
+    data: Dataset,
     run_dir: Path,
     *,
     evaluations: tuple[Evaluation, ...] = (),
-    on_clip: Callable[[int], None] = lambda total: None,
     on_epoch: Callable[[dict], None] = lambda event: None,
 ) -> Card:
     """Train a model on everything but its validation speakers, and write a run folder.
@@ -78,19 +62,17 @@ def train(
 
     Args:
         recipe: what to train.
+        data: what to train it on, from `dataset.load`.
         run_dir: where; a folder that holds a run already is refused.
         evaluations: rows of cross-validation results with the same recipe, for the card.
-        on_clip: called after each recording's features with their number.
         on_epoch: called after each epoch with its line of `events.jsonl`.
 
     Raises:
-        TrainingError: the folder is taken, or a recording cannot be read.
-        CorpusError: the corpus is missing.
+        TrainingError: the folder is taken.
     """
     run_dir = Path(run_dir)
     if (run_dir / "recipe.json").exists():
         raise TrainingError(f"{run_dir} holds a run already; delete it or choose another --run-dir")
-    data = load_dataset(recipe, on_clip=on_clip)
     seed = recipe.training.seed
     split = splits.holdout(
         data.manifest, seed=seed, validation_speakers=recipe.training.validation_speakers
@@ -108,29 +90,6 @@ def train(
     return bundle.save(fitted.model, card, run_dir / "model")
 
 
-def load_dataset(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None) -> Dataset:
-    """Load manifest and features of a recipe's corpus.
-
-    Raises:
-        CorpusError: the corpus is missing.
-        TrainingError: a recording cannot be read, or no recording has one of the labels.
-    """
-    manifest = corpora.scan(recipe.data.corpus).manifest
-    wanted = manifest.channel.isin(recipe.data.channels) & manifest.emotion.isin(recipe.labels)
-    manifest = manifest[wanted].reset_index(drop=True)
-    lacking = set(recipe.labels) - set(manifest.emotion)
-    if lacking:
-        raise TrainingError(
-            f"no recording of {recipe.data.corpus} ({', '.join(recipe.data.channels)}) is labelled "
-            f"{', '.join(sorted(lacking))}; change the recipe's labels or complete the corpus"
-        )
-    features = extract(list(manifest.path), recipe.features, on_clip=lambda: on_clip(len(manifest)))
-    for index, reason in features.failed.items():
-        raise TrainingError(f"{manifest.path[index]}: {reason}")
-    position = {label: index for index, label in enumerate(recipe.labels)}
-    return Dataset(manifest, manifest.emotion.map(position).to_numpy(int), features)
-
-
 def fit(
     recipe: Recipe,
     data: Dataset,
@@ -144,7 +103,7 @@ def fit(
 
     Args:
         recipe: network, augmentation and schedule.
-        data: from `load_dataset`.
+        data: from `dataset.load`.
         split: the test part is not looked at.
         seed: of weights, batches and augmentation.
         folder: where `events.jsonl` and, while it trains, the best weights are kept.

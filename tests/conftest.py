@@ -55,13 +55,14 @@ def toy_ravdess(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def toy_run(toy_ravdess, tmp_path_factory) -> Path:
     """The run folder of a small model that was really trained on the toy corpus."""
-    from ser_core import recipe, training
+    from ser_core import dataset, recipe, training
 
     folder = tmp_path_factory.mktemp("runs") / "toy"
     before = os.environ.get("SER_DATA_DIR")
     os.environ["SER_DATA_DIR"] = str(toy_ravdess)
     try:
-        training.train(recipe.load("swift", TOY), folder)
+        loaded = recipe.load("swift", TOY)
+        training.train(loaded, dataset.load(loaded), folder)
     finally:
         os.environ.pop("SER_DATA_DIR")
         if before is not None:

@@ -106,7 +106,7 @@ def test_flac_stands_before_wav(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("nobody", "no corpus 'nobody'"), ("ravdess", "No folder")]
+    ("name", "says"), [("nobody", "no corpus 'nobody'"), ("ravdess", "no folder")]
 )
 def test_a_missing_corpus_gets_a_sentence(name, says, tmp_path, monkeypatch):
     monkeypatch.setenv("SER_DATA_DIR", str(tmp_path))
@@ -115,7 +115,7 @@ def test_a_missing_corpus_gets_a_sentence(name, says, tmp_path, monkeypatch):
 
 
 def test_an_empty_folder_gets_a_sentence(tmp_path):
-    with pytest.raises(corpora.CorpusError, match="No recording"):
+    with pytest.raises(corpora.CorpusError, match="no recording"):
         corpora.scan("ravdess", tmp_path)
 
 

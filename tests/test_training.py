@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from ser_core import audio, bundle, corpora, crossval, networks, recipe, splits, training
+from ser_core import audio, bundle, corpora, crossval, dataset, networks, recipe, splits, training
 from ser_core.recognizer import Recognizer
 from tests.helpers import TOY
 
@@ -46,14 +46,15 @@ def test_what_was_trained_hears_it(toy_run, toy_ravdess):
 
 def test_a_taken_run_folder_is_left_alone(toy_run):
     before = sorted(path.name for path in toy_run.rglob("*"))
+    loaded = recipe.load("swift", TOY)
     with pytest.raises(training.TrainingError, match="holds a run already"):
-        training.train(recipe.load("swift", TOY), toy_run)
+        training.train(loaded, dataset.load(loaded), toy_run)
     assert sorted(path.name for path in toy_run.rglob("*")) == before
 
 
-def test_labels_that_nothing_carries_get_a_sentence(tmp_path):
-    with pytest.raises(training.TrainingError, match="calm, disgust, fearful, surprised"):
-        training.train(recipe.load("swift"), tmp_path / "run")
+def test_labels_that_nothing_carries_get_a_sentence():
+    with pytest.raises(dataset.DatasetError, match="calm, disgust, fearful, surprised"):
+        dataset.select(recipe.load("swift"))
 
 
 def test_a_damaged_recording_is_named(tmp_path, toy_ravdess, monkeypatch):
@@ -63,13 +64,13 @@ def test_a_damaged_recording_is_named(tmp_path, toy_ravdess, monkeypatch):
         (folder / path.name).write_bytes(path.read_bytes())
     (folder / "03-01-01-01-01-01-01.flac").write_bytes(b"fLaC damaged")
     monkeypatch.setenv("SER_DATA_DIR", str(tmp_path))
-    with pytest.raises(training.TrainingError, match="03-01-01-01-01-01-01.flac"):
-        training.load_dataset(recipe.load("swift", TOY))
+    with pytest.raises(dataset.DatasetError, match="03-01-01-01-01-01-01.flac"):
+        dataset.load(recipe.load("swift", TOY))
 
 
 def test_batches_are_drawn_anew_each_epoch_and_alike_under_a_seed():
     loaded = recipe.load("swift", TOY)
-    data = training.load_dataset(loaded)
+    data = dataset.load(loaded)
     split = splits.holdout(data.manifest, seed=0, validation_speakers=2)
     first, again = (training.Batches(loaded, data, split.train, 3) for _ in range(2))
     for batch, other in zip(first[1], again[1], strict=True):
@@ -81,7 +82,7 @@ def test_batches_are_drawn_anew_each_epoch_and_alike_under_a_seed():
 
 def test_averaging_keeps_the_best_average():
     loaded = recipe.load("swift", TOY)
-    data = training.load_dataset(loaded)
+    data = dataset.load(loaded)
     model = networks.build(loaded)
     import keras
 

@@ -55,11 +55,11 @@ def scan(name: str, root: Path | None = None) -> Scan:
         CorpusError: the corpus is unknown, or there is no folder or no utterance of it.
     """
     if name not in CORPORA:
-        raise CorpusError(f"There is no corpus '{name}'; known are {', '.join(CORPORA)}.")
+        raise CorpusError(f"there is no corpus '{name}'; known are {', '.join(CORPORA)}")
     root = data_dir() / name if root is None else Path(root)
     if not root.is_dir():
         raise CorpusError(
-            f"No folder {root} for the corpus '{name}'; unpack it there, or set SER_DATA_DIR."
+            f"there is no folder {root} for the corpus '{name}'; unpack it there, or set SER_DATA_DIR"
         )
     utterances: dict[str, Utterance] = {}
     duplicates, unknown = [], []
@@ -72,7 +72,9 @@ def scan(name: str, root: Path | None = None) -> Scan:
         else:
             utterances[utterance.id] = utterance
     if not utterances:
-        raise CorpusError(f"No recording of the corpus '{name}' was found in {root}.")
+        raise CorpusError(
+            f"no recording of the corpus '{name}' was found in {root}; unpack it there"
+        )
     return Scan(manifest_of(utterances.values()), duplicates, unknown)
 
 

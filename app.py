@@ -1,0 +1,29 @@
+"""Undertone's entry point: `streamlit run app.py`."""
+
+from pathlib import Path
+
+import streamlit as st
+
+ASSETS = Path(__file__).parent / "assets"
+
+st.set_page_config(page_title="Undertone", page_icon=str(ASSETS / "icon.svg"))
+st.logo(str(ASSETS / "logo.svg"), size="large")
+page = st.navigation(
+    [
+        st.Page(
+            "pages/recognize.py",
+            title="Recognize",
+            icon=":material/graphic_eq:",
+            default=True,
+            help="Record, upload or pick a clip and see which emotion it carries.",
+        ),
+        st.Page(
+            "pages/about.py",
+            title="About",
+            icon=":material/info:",
+            help="What Undertone hears, how well, where it fails, and what it is not for.",
+        ),
+    ],
+    position="top",
+)
+page.run()

@@ -1,0 +1,81 @@
+"""About: what it hears, how well, where it fails, and what it is not for."""
+
+import streamlit as st
+
+from ser_core.bundle import read_card
+from ser_core.card import results_in_words
+from ser_core.errors import UndertoneError
+from ser_core.recognizer import DEFAULT_MODEL, find_model
+from ser_core.splits import PROTOCOLS
+
+st.title("About Undertone", anchor=False)
+
+st.header("What it hears", anchor=False)
+st.markdown(
+    "How something is said, not what is said: pitch, loudness, rhythm and timbre. From these a "
+    "small neural network tells which of eight emotions a phrase sounds most like. It learned "
+    "from actors who portrayed emotions in English, so it knows **how emotion is performed, not "
+    "what anyone feels**."
+)
+
+st.header("How well", anchor=False)
+try:
+    card = read_card(find_model(DEFAULT_MODEL))
+except UndertoneError as error:
+    st.error(f"Sorry: {error}.")
+else:
+    if card.evaluation:
+        results = results_in_words(card, PROTOCOLS)
+        st.table(results, alt="Test results of the model, by protocol", hide_header=False)
+        st.caption(
+            "Mean ± standard deviation over several trainings. UAR is the average over emotions, "
+            "so that frequent ones do not count for more. *Answered* is how often it did not say "
+            "“I can't tell”."
+        )
+        st.markdown(
+            "Believe the rows about unseen speakers: a model that met the test's voices in "
+            "training looks far better than it is. Guessing would be right 1 time in "
+            f"{len(card.labels)}; people who listen to the same recordings are right about 2 times "
+            "in 3 (67%, as printed by Luna-Jiménez et al.)."
+        )
+    else:
+        st.markdown("This model has not been tested, so its answers deserve no trust yet.")
+
+st.header("Where it fails", anchor=False)
+st.markdown(
+    "- Everyday speech. Actors exaggerate, and people mostly do not.\n"
+    "- Other languages, accents and cultures, and the voices of children and old people. "
+    "It learned from few adults, who spoke two sentences in a studio.\n"
+    "- Noise, music, echo, or several people at once.\n"
+    "- Feelings next to each other: calm and neutral, or fearful and sad, are easily confused.\n"
+    "- Irony, and whatever is in the words alone.\n\n"
+    "When no emotion stands out, or too little can be heard, it says *I can't tell*. "
+    "When it does answer, it can still be wrong."
+)
+
+st.header("What it must not be used for", anchor=False)
+st.markdown(
+    "Decisions about people. In the European Union, systems that infer emotions at work or in "
+    "education are prohibited, medical and safety reasons aside: the AI Act, "
+    "[Regulation (EU) 2024/1689](https://eur-lex.europa.eu/eli/reg/2024/1689/oj), "
+    "Article 5(1)(f). A guess about a voice is no evidence of what anyone feels, means or "
+    "intends, and listening to someone needs their consent."
+)
+
+st.header("Privacy", anchor=False)
+st.markdown(
+    "Undertone runs on the computer that you started it on. It sends nothing anywhere, asks no "
+    "other server for anything, and keeps no recording: what you record or upload is forgotten "
+    "when you close the page."
+)
+
+st.header("Licences", anchor=False)
+st.markdown(
+    "The code is free under the MIT licence. The model's weights are for non-commercial use only "
+    "([CC BY-NC-SA 4.0](https://creativecommons.org/licenses/by-nc-sa/4.0/)), as are the "
+    "recordings they were learned from:\n\n"
+    "Livingstone, S. R., & Russo, F. A. (2018). The Ryerson Audio-Visual Database of Emotional "
+    "Speech and Song (RAVDESS). *PLOS ONE* 13(5): e0196391. "
+    "[doi.org/10.1371/journal.pone.0196391](https://doi.org/10.1371/journal.pone.0196391)\n\n"
+    "The sample voices are made by espeak-ng."
+)

@@ -1,0 +1,30 @@
+import os
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.browser import serving
+
+
+@pytest.fixture(scope="session")
+def playwright():
+    if not serving.chromium_path():
+        if "CI" in os.environ:
+            pytest.fail("there is no Chromium on the path")
+        pytest.skip("there is no Chromium on the path")
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(playwright):
+    browser = serving.launch(playwright)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def url(playwright):
+    """The address of a running app."""
+    with serving.server() as address:
+        yield address

@@ -1,0 +1,116 @@
+"""The real app in a real browser: what the browser tests and the screenshots share."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, Playwright, expect
+
+ROOT = Path(__file__).parent.parent.parent
+SAMPLES = ROOT / "assets" / "samples"
+
+# Milliseconds: so long, on however slow a machine, that only a hang lasts longer.
+PATIENCE = 600_000
+
+# The answer: an emotion, or that there is none to be told.
+ANSWER = re.compile("neutral|calm|happy|sad|angry|fearful|disgust|surprised|can't tell", re.I)
+
+expect.set_options(timeout=PATIENCE)
+
+
+def chromium_path() -> str | None:
+    """Return where this machine's Chromium is."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextmanager
+def server(**environment: str) -> Iterator[str]:
+    """Run the app on a free port of this machine; yields its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"),
+        "--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}",
+        "--server.fileWatcherType=none",
+    ]  # fmt: skip
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | environment, stdout=log, stderr=log
+        )
+        try:
+            while not _healthy(url):
+                if process.poll() is not None:
+                    log.seek(0)
+                    raise RuntimeError(f"the server ended:\n{log.read()}")
+                time.sleep(0.1)
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/_stcore/health") as answer:
+            return answer.status == 200
+    except urllib.error.URLError:
+        return False
+
+
+def launch(playwright: Playwright, *, microphone: Path | None = None) -> Browser:
+    """Start Chromium, which does nothing on the side; `microphone` is a WAV file it hears."""
+    arguments = [
+        "--no-sandbox",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+    ]
+    if microphone:
+        arguments += [
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            f"--use-file-for-fake-audio-capture={microphone}",
+        ]
+    return playwright.chromium.launch(executable_path=chromium_path(), args=arguments)
+
+
+def open_page(browser: Browser, url: str, **context) -> Page:
+    """Open an address in a fresh context of the given viewport, `color_scheme`, …."""
+    page = browser.new_context(**context).new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(url)
+    settle(page)
+    return page
+
+
+def settle(page: Page) -> None:
+    """Wait until the script has run and everything is drawn."""
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+
+
+def try_sample(page: Page, title: str) -> None:
+    """Choose a sample clip and wait for its answer."""
+    page.get_by_role("radio", name=title, exact=True).click()
+    wait_for_answer(page)
+
+
+def wait_for_answer(page: Page) -> None:
+    """Wait until there is an answer and its three charts are drawn."""
+    expect(page.get_by_role("heading", level=2)).to_contain_text(ANSWER)
+    expect(page.locator(".main-svg").nth(4)).to_be_visible()
+    settle(page)

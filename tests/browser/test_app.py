@@ -1,0 +1,130 @@
+import io
+import re
+from urllib.parse import urlsplit
+
+import pytest
+import soundfile
+from playwright.sync_api import expect
+
+from tests.browser import serving
+from tests.browser.serving import ANSWER, SAMPLES, open_page, try_sample, wait_for_answer
+
+pytestmark = pytest.mark.browser
+
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+
+
+def as_wav(sample) -> bytes:
+    samples, rate = soundfile.read(SAMPLES / sample)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, format="WAV")
+    return buffer.getvalue()
+
+
+def luminance(colour):
+    """WCAG's relative luminance of `rgb(…)`."""
+    channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one, other):
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_recording_from_a_microphone_is_answered(playwright, url, tmp_path):
+    microphone = tmp_path / "microphone.wav"
+    microphone.write_bytes(as_wav("high-fast-loud.flac"))
+    browser = serving.launch(playwright, microphone=microphone)
+    page = open_page(browser, url, permissions=["microphone"])
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.get_by_test_id("stAudioInputWaveformTimeCode")).to_have_text(
+        re.compile(r"0\d:(0[3-9]|[1-5]\d)")
+    )
+    page.get_by_role("button", name="Stop recording").click()
+    wait_for_answer(page)
+    expect(page.get_by_text("Your recording")).to_be_visible()
+    expect(page.get_by_test_id("stAudio")).to_have_js_property("error", None)
+    browser.close()
+
+
+def test_uploaded_file_is_answered(browser, url):
+    page = open_page(browser, url)
+    file = {"name": "letter.wav", "mimeType": "audio/wav", "buffer": as_wav("singsong.flac")}
+    page.locator("input[type=file]").set_input_files([file])
+    wait_for_answer(page)
+    expect(page.get_by_test_id("stText")).to_have_text("letter.wav")
+
+
+def test_bad_file_is_a_sentence_not_a_traceback(browser, url):
+    page = open_page(browser, url)
+    file = {"name": "notes.wav", "mimeType": "audio/wav", "buffer": b"not a sound"}
+    page.locator("input[type=file]").set_input_files([file])
+    expect(page.get_by_role("alert")).to_contain_text("Sorry: ")
+    expect(page.get_by_text("Traceback")).to_have_count(0)
+
+
+def test_nothing_leaves_this_computer_and_nothing_fails(browser, url):
+    page = browser.new_page()
+    asked, failed = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda socket: asked.append(socket.url))
+    page.on("console", lambda said: failed.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    page.set_default_timeout(serving.PATIENCE)
+    page.goto(url)
+    serving.settle(page)
+    try_sample(page, "Singsong")
+    page.get_by_role("link", name="About").click()
+    expect(page.get_by_role("heading", name="Privacy")).to_be_visible()
+    serving.settle(page)
+    hosts = {urlsplit(address).hostname for address in asked if not address.startswith("data:")}
+    assert hosts - {None} == {"127.0.0.1"}  # None: the page's own blobs
+    assert failed == []
+
+
+def test_keyboard_alone_reaches_an_answer(browser, url):
+    page = open_page(browser, url)
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.innerText") == "Low and slow":
+            break
+    page.keyboard.press("Enter")
+    wait_for_answer(page)
+    expect(page.get_by_text("“Low and slow”, a synthetic voice")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_answer_is_readable(browser, url, scheme, viewport):
+    page = open_page(browser, url, color_scheme=scheme, viewport=viewport)
+    try_sample(page, "Low and slow")
+    ground = page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
+    assert (luminance(ground) > 0.5) == (scheme == "light")
+    texts = page.locator(".ytick text, .xtick text, .cbaxis text, .bartext")
+    colours = set(texts.evaluate_all("all => all.map(text => getComputedStyle(text).fill)"))
+    assert min(contrast(colour, ground) for colour in colours) >= 4.5
+    for font in texts.evaluate_all("all => all.map(t => parseFloat(getComputedStyle(t).fontSize))"):
+        assert font >= 12
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_nothing_is_cut_off_and_time_axes_line_up(browser, url, viewport):
+    page = open_page(browser, url, viewport=viewport)
+    try_sample(page, "Low and slow")
+    expect(page.get_by_role("heading", level=2)).to_have_text(ANSWER)
+    main = page.get_by_test_id("stMain")
+    assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
+    cut = page.locator(".main-svg").evaluate_all(
+        """all => all.flatMap(svg => [...svg.querySelectorAll("text")].filter(text => {
+            const inner = text.getBoundingClientRect(), outer = svg.getBoundingClientRect();
+            return inner.width && (inner.left < outer.left - 1 || inner.right > outer.right + 1
+                || inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1);
+        }).map(text => text.textContent))"""
+    )
+    assert cut == []
+    areas = [area.bounding_box() for area in page.locator(".js-plotly-plot .nsewdrag").all()[-2:]]
+    assert areas[0]["x"] == areas[1]["x"]
+    assert areas[0]["width"] == areas[1]["width"]

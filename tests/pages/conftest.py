@@ -1,0 +1,33 @@
+import io
+
+import numpy as np
+import pytest
+import soundfile
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from tests.helpers import ROOT, speech_like
+
+
+def wav(samples) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, 16_000, format="WAV")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def app() -> AppTest:
+    """The app, its first page open, nothing cached by earlier tests."""
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=600).run()
+
+
+@pytest.fixture
+def talk_wav() -> bytes:
+    return wav(speech_like())
+
+
+@pytest.fixture
+def silence_wav() -> bytes:
+    return wav(np.zeros(32_000, np.float32))
