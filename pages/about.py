@@ -12,7 +12,7 @@ st.title("About Undertone", anchor=False)
 
 st.header("What it hears", anchor=False)
 st.markdown(
-    "How something is said, not what is said: pitch, loudness, rhythm and timbre. From these a "
+    "How something is said, not what is said: pitch, stress, rhythm and timbre. From these a "
     "small neural network tells which of eight emotions a phrase sounds most like. It learned "
     "from actors who portrayed emotions in English, so it knows **how emotion is performed, not "
     "what anyone feels**."

@@ -76,7 +76,7 @@ by_sample.pills(
     on_change=choose,
     args=["sample"],
 )
-st.caption(":material/lock: Runs on this computer. Nothing is stored, nothing is sent.")
+st.caption(":material/lock: Nothing is stored, and nothing is passed on to anyone.")
 
 try:
     model = recognizer().card

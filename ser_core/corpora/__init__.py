@@ -59,7 +59,8 @@ def scan(name: str, root: Path | None = None) -> Scan:
     root = data_dir() / name if root is None else Path(root)
     if not root.is_dir():
         raise CorpusError(
-            f"there is no folder {root} for the corpus '{name}'; unpack it there, or set SER_DATA_DIR"
+            f"there is no folder {root} for the corpus '{name}'; unpack it there, or set "
+            "SER_DATA_DIR"
         )
     utterances: dict[str, Utterance] = {}
     duplicates, unknown = [], []
