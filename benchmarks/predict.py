@@ -13,6 +13,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -28,25 +30,38 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=50, help="warm predictions of each")
-    parser.add_argument("--starts", type=int, default=5, help="process starts of each")
+    parser.add_argument("--repeats", type=int, default=25, help="warm predictions a round")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of either, in turns")
     options = parser.parse_args()
+    pipelines = {
+        "undertone": (ours, ["-m", "ser_core", "predict"]),
+        "usual": (theirs, ["-m", "benchmarks.usual"]),
+    }
+    figures = {name: {"warm_ms": [], "start_s": [], "peak_memory_mb": []} for name in pipelines}
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "clip.wav")
         soundfile.write(path, clip(4.0), audio.SAMPLE_RATE)
-        # First, because a child's peak memory counts from its parent's at that moment.
-        our_start = start(["-m", "ser_core", "predict", path, "--json"], options.starts)
-        their_start = start(["-m", "benchmarks.usual", path], options.starts)
-        ours, theirs = warm(path, options.repeats)
+        for _ in range(options.rounds):
+            for name, (measure, command) in pipelines.items():
+                seconds, megabytes = start([*command, path])
+                figures[name]["start_s"].append(seconds)
+                figures[name]["peak_memory_mb"].append(megabytes)
+                figures[name]["warm_ms"] += warm(measure, path, options.repeats)
+    medians = {
+        name: {key: round(statistics.median(values), 2) for key, values in figure.items()}
+        for name, figure in figures.items()
+    }
     result = {
-        "what": "one 4 s clip, 16 kHz WAV; medians, warm runs taken in turns",
-        "undertone": (ours := ours | our_start),
-        "usual": (theirs := theirs | their_start),
-        "usual / undertone": {key: round(theirs[key] / ours[key], 1) for key in ours},
+        "what": "one 4 s clip, 16 kHz WAV; medians over rounds taken in turns",
+        **medians,
+        "usual / undertone": {
+            key: round(medians["usual"][key] / medians["undertone"][key], 1)
+            for key in medians["usual"]
+        },
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
         f"{platform.python_version()}",
         "repeats": options.repeats,
-        "starts": options.starts,
+        "rounds": options.rounds,
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "predict.json").write_text(json.dumps(result, indent=2) + "\n")
@@ -61,42 +76,44 @@ def clip(seconds: float) -> np.ndarray:
     return 0.2 * buzz * np.clip(np.sin(2 * np.pi * 3 * t), 0, 1) + noise
 
 
-def warm(path: str, repeats: int) -> tuple[dict, dict]:
-    """Return medians of both, from file to probabilities, taken in turns."""
+def warm(measure: Callable[[str, int], list[float]], path: str, repeats: int) -> list[float]:
+    """Measure in a process of its own: TensorFlow's threads keep spinning after a prediction."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure, path, repeats).result()
+
+
+def ours(path: str, repeats: int) -> list[float]:
+    """Return the milliseconds that Undertone takes from file to probabilities."""
     recognizer = Recognizer.from_name()
+    return timed(lambda: recognizer.predict(audio.read(path)), repeats)
+
+
+def theirs(path: str, repeats: int) -> list[float]:
+    """Return the milliseconds that the usual pipeline takes."""
     model = usual.network()
-    calls: tuple[Callable[[], object], ...] = (
-        lambda: recognizer.predict(audio.read(path)),
-        lambda: usual.predict(model, path),
-    )
-    times: list[list[float]] = [[], []]
+    return timed(lambda: usual.predict(model, path), repeats)
+
+
+def timed(call: Callable[[], object], repeats: int) -> list[float]:
+    """Return the milliseconds of each call but the first three, which load and compile."""
+    times = []
     for _ in range(repeats + 3):
-        for call, taken in zip(calls, times, strict=True):
-            begun = time.perf_counter()
-            call()
-            taken.append(1000 * (time.perf_counter() - begun))
-    # The first calls load and compile.
-    ours, theirs = ({"warm_ms": round(statistics.median(taken[3:]), 2)} for taken in times)
-    return ours, theirs
-
-
-def start(arguments: list[str], starts: int) -> dict:
-    """Return medians from process start to its first answer, and of its peak memory."""
-    seconds, megabytes = [], []
-    for _ in range(starts):
         begun = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds.append(time.perf_counter() - begun)
-        megabytes.append(usage.ru_maxrss / 1024)
-        if status:
-            raise RuntimeError(f"{arguments} failed")
-    return {
-        "start_s": round(statistics.median(seconds), 2),
-        "peak_memory_mb": round(statistics.median(megabytes)),
-    }
+        call()
+        times.append(1000 * (time.perf_counter() - begun))
+    return times[3:]
+
+
+def start(arguments: list[str]) -> tuple[float, float]:
+    """Return seconds from process start to its first answer, and its peak memory in MB."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{arguments} failed")
+    return time.perf_counter() - begun, usage.ru_maxrss / 1024
 
 
 def table(result: dict) -> str:
@@ -107,7 +124,9 @@ def table(result: dict) -> str:
         "start_s": "process start to first answer (s)",
         "peak_memory_mb": "peak memory (MB)",
     }
-    rows = [f"| {n} | {ours[k]} | {theirs[k]} | {ratio[k]} × |" for k, n in names.items()]
+    rows = [
+        f"| {n} | {ours[k]:.3g} | {theirs[k]:.3g} | {ratio[k]:.0f} × |" for k, n in names.items()
+    ]
     return "\n".join(["| | Undertone | usual pipeline | ratio |", "|---|---|---|---|", *rows])
 
 

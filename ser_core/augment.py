@@ -5,8 +5,11 @@ no augmented copy of the corpus is ever stored.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
+from pydantic import NonNegativeFloat, NonNegativeInt
 
 from ser_core.features import FeatureSpec, hertz_to_mel, mel_to_hertz
 
@@ -30,17 +33,17 @@ class Augmentation:
         mixup: alpha of the Beta distribution from which mixing weights come (Zhang et al. 2018).
     """
 
-    tempo: float = 0.12
-    pitch: float = 0.1
-    shift: int = 12
-    tilt_db: float = 2.0
-    noise: float = 0.2
+    tempo: NonNegativeFloat = 0.12
+    pitch: NonNegativeFloat = 0.1
+    shift: NonNegativeInt = 12
+    tilt_db: NonNegativeFloat = 2.0
+    noise: Annotated[float, Interval(ge=0, le=1)] = 0.2
     noise_db: tuple[float, float] = (-80.0, -40.0)
-    time_masks: int = 1
-    time_mask_frames: int = 16
-    band_masks: int = 1
-    band_mask_bands: int = 6
-    mixup: float = 0.2
+    time_masks: NonNegativeInt = 1
+    time_mask_frames: NonNegativeInt = 16
+    band_masks: NonNegativeInt = 1
+    band_mask_bands: NonNegativeInt = 6
+    mixup: NonNegativeFloat = 0.2
 
 
 def augment(
@@ -60,7 +63,7 @@ def augment(
         rng: source of chance.
 
     Returns:
-        windows and targets of the same shapes; the loudest point of each window is 0 dB again.
+        windows and targets of the same shapes.
     """
     x = warp(windows, config, spec, rng)
     # Serving pads with digital silence, so microphone and noise reach only what was recorded.
@@ -143,7 +146,7 @@ def _stretches(
     hidden = np.zeros((n, length), bool)
     position = np.arange(length)
     for _ in range(count):
-        width = rng.integers(0, longest + 1, (n, 1))
+        width = rng.integers(0, min(longest, length) + 1, (n, 1))
         start = rng.integers(0, length - width + 1)
         hidden |= (position >= start) & (position < start + width)
     return hidden

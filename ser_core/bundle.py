@@ -192,12 +192,16 @@ def _check_parity(model, bundle: Bundle) -> None:
 
 
 def _replace(made: Path, folder: Path) -> None:
-    """Put `made` in the place of `folder`; a reader sees the old folder or the new one."""
+    """Put `made` in the place of `folder`, or leave everything as it was."""
     aside = folder.with_name(f".{folder.name}-old")
     shutil.rmtree(aside, ignore_errors=True)
     if folder.exists():
         folder.rename(aside)
-    made.rename(folder)
+    try:
+        made.rename(folder)
+    except OSError:
+        aside.rename(folder)
+        raise
     shutil.rmtree(aside, ignore_errors=True)
 
 

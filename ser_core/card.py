@@ -18,8 +18,9 @@ class Evaluation:
         n: utterances scored in a run.
         uar: and `accuracy`, `macro_f1`, `ece`: means over runs.
         uar_sd: and `accuracy_sd`: sd over runs.
-        coverage: share of utterances answered at the abstention threshold, and
+        coverage: share of utterances answered at the abstention threshold, over all runs, and
         selective_accuracy: share of those answers that are right.
+        fold_seconds: median time to train and test one fold.
         command: what prints this row again.
     """
 
@@ -36,6 +37,7 @@ class Evaluation:
     ece: float
     coverage: float
     selective_accuracy: float
+    fold_seconds: float
     command: str
 
 
@@ -52,7 +54,7 @@ class Provenance:
         seed: the seed.
         epochs: the epoch whose weights these are.
         seconds: how long it took.
-        environment: versions and device.
+        environment: versions of what computed it.
     """
 
     corpora: dict[str, str]
@@ -102,19 +104,23 @@ class Card:
 def results_table(card: Card) -> str:
     """Return a model's results as a Markdown table, in per cent."""
     lines = [
-        "| protocol | classes | UAR | accuracy | macro F1 | ECE | answered | right when answered |",
-        "|---|---|---|---|---|---|---|---|",
+        "| protocol | classes | UAR | accuracy | macro F1 | ECE | answered | right when answered "
+        "| s a fold |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in card.evaluation:
-        uar = f"{100 * row.uar:.1f} ± {100 * row.uar_sd:.1f}"
-        accuracy = f"{100 * row.accuracy:.1f} ± {100 * row.accuracy_sd:.1f}"
+        uar, accuracy = _mean_sd(row.uar, row.uar_sd), _mean_sd(row.accuracy, row.accuracy_sd)
         rest = (row.macro_f1, row.ece, row.coverage, row.selective_accuracy)
         lines.append(
             f"| `{row.protocol}`, {row.seeds} seeds | {row.labels} | {uar} | {accuracy} | "
             + " | ".join(f"{100 * value:.1f}" for value in rest)
-            + " |"
+            + f" | {row.fold_seconds:.0f} |"
         )
     return "\n".join(lines)
+
+
+def _mean_sd(mean: float, sd: float) -> str:
+    return f"{100 * mean:.1f} ± {100 * sd:.1f}"
 
 
 def headline(card: Card) -> Evaluation | None:

@@ -69,19 +69,20 @@ def predict(
     from ser_core.recognizer import Recognizer
 
     recognizer = Recognizer.from_name(model)
-    clips, unreadable = [], 0
+    documents, unreadable = [], 0
     for file in files:
         try:
-            clips.append((file, audio.read(file)))
+            prediction = recognizer.predict(audio.read(file))
         except audio.AudioError as error:
             unreadable += 1
             print(f"error: {file}: {error}", file=sys.stderr)
-    predictions = [(file, clip, recognizer.predict(clip)) for file, clip in clips]
-    if as_json:
-        _print_json([_plain(file, prediction) for file, _, prediction in predictions])
-    else:
-        for file, _, prediction in predictions:
+            continue
+        if as_json:
+            documents.append(_plain(file, prediction))
+        else:
             _show(file, prediction, timeline)
+    if as_json:
+        _print_json(documents)
     if unreadable:
         raise typer.Exit(2)
 
@@ -151,7 +152,6 @@ def train(
     loaded = recipes.load(recipe, settings)
     rows = tuple(protocols.read_evaluation(path, loaded) for path in evaluation)
     folder = run_dir or runs_dir() / loaded.name
-    dataset.select(loaded)
     with _progress() as progress:
         clips, epochs = (progress.add_task(name, visible=False) for name in ("features", ""))
 
@@ -190,7 +190,6 @@ def crossval(
     splits.fold_count(protocol)
     loaded = recipes.load(recipe, settings)
     folder = runs_dir() / "crossval" / f"{loaded.name}-{loaded.digest}" / protocol
-    dataset.select(loaded)
     with _progress() as progress:
         clips, folds = (progress.add_task(name, visible=False) for name in ("features", "folds"))
         # Once here, with every core, so that the folds find the cache filled.
@@ -259,12 +258,27 @@ def evaluate(
 @data_app.command("check")
 def data_check(
     name: Annotated[str | None, typer.Argument(help="A corpus; all if not given.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Say what lies in the data folder: utterances, copies, files that do not belong."""
     from ser_core import corpora
 
-    for corpus in [name] if name else list(corpora.CORPORA):
-        found = corpora.scan(corpus)
+    scans = {corpus: corpora.scan(corpus) for corpus in ([name] if name else corpora.CORPORA)}
+    if as_json:
+        _print_json(
+            [
+                {
+                    "corpus": corpus,
+                    "utterances": len(found.manifest),
+                    "speakers": found.manifest.speaker.nunique(),
+                    "duplicates": found.duplicates,
+                    "unknown": found.unknown,
+                }
+                for corpus, found in scans.items()
+            ]
+        )
+        return
+    for corpus, found in scans.items():
         frame = found.manifest
         print(f"{corpus}: {len(frame)} utterances of {frame.speaker.nunique()} speakers")
         for channel, part in frame.groupby("channel"):
@@ -318,12 +332,17 @@ def models_show(
 
 
 @models_app.command("verify")
-def models_verify(name: Annotated[str, typer.Argument(help="A model.")]) -> None:
+def models_verify(
+    name: Annotated[str, typer.Argument(help="A model.")], as_json: Json = False
+) -> None:
     """Check a model's files against its card, and load it."""
     from ser_core import bundle, recognizer
 
     folder = recognizer.find_model(name)
     bundle.load(folder)
+    if as_json:
+        _print_json({"model": name, "folder": folder, "verified": True})
+        return
     print(f"{folder}: every file is what its card describes, and the model loads")
 
 
@@ -343,6 +362,8 @@ def _progress():
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        # Gone when it is done, so that an error is the one line that stays.
+        transient=True,
     )
 
 

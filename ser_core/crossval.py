@@ -58,7 +58,8 @@ def crossval(
 ) -> list[FoldResult]:
     """Train and test a recipe on every fold of a protocol, under seeds 0, 1, ….
 
-    Each fold's result is kept in `folder` as it comes, and is not computed again.
+    Each fold's result is kept in `folder` as it comes, and is not computed again; delete the
+    folder to start anew, for instance after a change to the code.
 
     Args:
         recipe: its own seed is not used.
@@ -81,8 +82,9 @@ def crossval(
 
 
 def _run(tasks: list[tuple], jobs: int) -> Iterator[FoldResult]:
-    waiting = [task for task in tasks if not _file(*task[2:]).exists()]
-    yield from (_kept(*task[2:]) for task in tasks if task not in waiting)
+    kept = [_kept(*task[2:]) for task in tasks]
+    yield from (result for result in kept if result)
+    waiting = [task for task, result in zip(tasks, kept, strict=True) if not result]
     if not waiting:
         return
     # Processes that train side by side must not each claim every core (or the whole accelerator).
@@ -91,8 +93,12 @@ def _run(tasks: list[tuple], jobs: int) -> Iterator[FoldResult]:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=context) as pool:
-        for future in as_completed([pool.submit(run_fold, *task) for task in waiting]):
-            yield future.result()
+        try:
+            for future in as_completed([pool.submit(run_fold, *task) for task in waiting]):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # or the others would all be trained first
+            raise
 
 
 def run_fold(recipe: Recipe, protocol: str, seed: int, fold: int, folder: Path) -> FoldResult:
@@ -153,11 +159,9 @@ def summarise(recipe: Recipe, protocol: str, results: list[FoldResult], command:
             [np.mean([getattr(r, name) for r in results if r.seed == seed]) for seed in seeds]
         )
 
-    def answered_right(result: FoldResult) -> float:
-        return result.coverage * result.selective_accuracy * result.n
-
     uar, accuracy = by_seed("uar"), by_seed("accuracy")
-    answered = sum(result.coverage * result.n for result in results)
+    answered = [result.coverage * result.n for result in results]
+    right = [result.selective_accuracy for result in results]
     spread = {"ddof": 1} if len(seeds) > 1 else {}
     return Evaluation(
         protocol=protocol,
@@ -171,8 +175,9 @@ def summarise(recipe: Recipe, protocol: str, results: list[FoldResult], command:
         accuracy_sd=float(accuracy.std(**spread)),
         macro_f1=float(by_seed("macro_f1").mean()),
         ece=float(by_seed("ece").mean()),
-        coverage=float(by_seed("coverage").mean()),
-        selective_accuracy=sum(map(answered_right, results)) / answered if answered else 1.0,
+        coverage=sum(answered) / sum(result.n for result in results),
+        selective_accuracy=float(np.average(right, weights=answered)) if any(answered) else 1.0,
+        fold_seconds=float(np.median([result.seconds for result in results])),
         command=command,
     )
 
@@ -190,8 +195,11 @@ def _file(seed: int, fold: int, folder: Path) -> Path:
     return folder / f"seed{seed}-fold{fold}.json"
 
 
-def _kept(seed: int, fold: int, folder: Path) -> FoldResult:
-    return FoldResult(**json.loads(_file(seed, fold, folder).read_text("utf-8")))
+def _kept(seed: int, fold: int, folder: Path) -> FoldResult | None:
+    try:
+        return FoldResult(**json.loads(_file(seed, fold, folder).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None  # absent, or from another version
 
 
 def document(recipe: Recipe, row: Evaluation, results: list[FoldResult]) -> dict:
@@ -206,7 +214,7 @@ def read_evaluation(path: Path, recipe: Recipe) -> Evaluation:
     """Read the summary of a `document`, for the card of a model of the same recipe.
 
     Raises:
-        ValueError: the file is no such document, or is of another recipe.
+        UndertoneError: the file is no such document, or is of another recipe.
     """
     try:
         found = json.loads(Path(path).read_text("utf-8"))

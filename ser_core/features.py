@@ -13,8 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from pydantic import PositiveFloat, PositiveInt
+from threadpoolctl import ThreadpoolController
 
 from ser_core import audio
 
@@ -24,7 +27,7 @@ class FeatureSpec:
     """What a log-mel window is.
 
     Attributes:
-        sample_rate: Hz.
+        sample_rate: Hz; what `audio.read` gives.
         n_fft: samples in an analysis frame (Hann window).
         hop_length: samples between frames.
         n_mels: mel bands computed, from 0 Hz to half the sample rate (Slaney's scale and norm).
@@ -34,14 +37,14 @@ class FeatureSpec:
         trim_db: decibels below the loudest frame at which leading and trailing silence ends.
     """
 
-    sample_rate: int = 16_000
-    n_fft: int = 1024
-    hop_length: int = 256
-    n_mels: int = 128
-    bands: int = 64
-    frames: int = 188
-    top_db: float = 80.0
-    trim_db: float = 30.0
+    sample_rate: Literal[16_000] = audio.SAMPLE_RATE
+    n_fft: PositiveInt = 1024
+    hop_length: PositiveInt = 256
+    n_mels: PositiveInt = 128
+    bands: PositiveInt = 64
+    frames: PositiveInt = 188
+    top_db: PositiveFloat = 80.0
+    trim_db: PositiveFloat = 30.0
 
     def __post_init__(self) -> None:
         """Check that the numbers fit together."""
@@ -75,10 +78,12 @@ def mel_power(samples: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
     window, filters = _hann(spec.n_fft), mel_filters(spec.sample_rate, spec.n_fft, spec.n_mels)
     power = np.empty((len(frames), spec.n_mels), np.float32)
-    # In blocks, so that an hour of audio needs no more memory than a minute.
-    for start in range(0, len(frames), 4096):
-        spectrum = np.fft.rfft(frames[start : start + 4096] * window)
-        power[start : start + 4096] = (spectrum.real**2 + spectrum.imag**2) @ filters.T
+    # A product as small as a clip's is done before a second thread has woken up.
+    with _blas().limit(limits=1):
+        # In blocks, so that an hour of audio needs no more memory than a minute.
+        for start in range(0, len(frames), 4096):
+            spectrum = np.fft.rfft(frames[start : start + 4096] * window)
+            power[start : start + 4096] = (spectrum.real**2 + spectrum.imag**2) @ filters.T
     return power
 
 
@@ -148,6 +153,11 @@ def _window(power: np.ndarray, spec: FeatureSpec) -> np.ndarray:
 
 
 @lru_cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
+
+
+@lru_cache
 def _hann(n_fft: int) -> np.ndarray:
     return np.hanning(n_fft + 1)[:-1].astype(np.float32)
 
@@ -211,7 +221,7 @@ def extract(
     Args:
         paths: recordings.
         spec: which features.
-        on_clip: called after each recording, for a progress bar.
+        on_clip: called after each recording, on any thread, for a progress bar.
     """
 
     def one(path: Path) -> np.ndarray | str:
@@ -234,6 +244,10 @@ def extract(
     )
 
 
+# To be renamed when `log_mel`, or the reading and trimming before it, gives other values.
+_CACHE = "log-mel-1"
+
+
 def cached_log_mel(path: Path, spec: FeatureSpec) -> np.ndarray:
     """Return the log-mel windows of one recording, computed once per content and spec.
 
@@ -242,10 +256,10 @@ def cached_log_mel(path: Path, spec: FeatureSpec) -> np.ndarray:
     """
     content = Path(path).read_bytes()
     key = hashlib.sha256(content).hexdigest()
-    kept = cache_dir() / "log-mel" / spec.digest / f"{key}.npy"
+    kept = cache_dir() / _CACHE / spec.digest / f"{key}.npy"
     try:
         return np.load(kept, allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         # Absent, or cut off by a full disk: compute it (again).
         values = log_mel(audio.read(content, name=str(path)), spec).values
     kept.parent.mkdir(parents=True, exist_ok=True)

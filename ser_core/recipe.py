@@ -106,11 +106,16 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     training: Training = field(default_factory=Training)
 
+    def __post_init__(self) -> None:
+        """Check what types alone cannot."""
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("a label is named twice")
+
     @property
     def digest(self) -> str:
-        """A short hash which changes with any value but the seed."""
+        """A short hash which changes with any value but the seed and the words."""
         plain = asdict(self)
-        del plain["training"]["seed"]
+        del plain["training"]["seed"], plain["name"], plain["description"]
         text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

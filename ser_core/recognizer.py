@@ -121,7 +121,7 @@ class Recognizer:
         mean = by_window.mean(axis=0) if judged else np.full(len(labels), 1 / len(labels))
         best = int(mean.argmax())
         confidence = float(mean[best])
-        reason = self._reason(quality, judged, confidence)
+        reason = self._reason(quality, confidence)
         attention, times = _attention(windows, outputs["attention"], self.card.features)
         return Prediction(
             probabilities=_by_label(labels, mean),
@@ -141,12 +141,10 @@ class Recognizer:
             seconds=seconds,
         )
 
-    def _reason(self, quality: audio.Quality, judged: bool, confidence: float) -> str:
+    def _reason(self, quality: audio.Quality, confidence: float) -> str:
         errors = [issue.text for issue in quality.issues if issue.severity == "error"]
         if errors:
             return errors[0]
-        if not judged:
-            return "There is no speech to judge in this recording."
         if confidence < self.card.threshold:
             return "No emotion stands out clearly enough to rely on."
         return ""
@@ -171,13 +169,11 @@ def find_model(name_or_folder: str | Path) -> Path:
 
 
 def model_folders() -> dict[str, Path]:
-    """Return all models by name: the shipped ones, then those of finished runs."""
-    runs = runs_dir()
-    shipped = {card.parent.name: card.parent for card in sorted(MODELS.glob("*/card.json"))}
-    trained = {
-        card.parent.parent.name: card.parent for card in sorted(runs.glob("*/model/card.json"))
-    }
-    return trained | shipped
+    """Return all models by name: the shipped ones, and those of runs that are named otherwise."""
+    # Not what begins with a dot: a bundle that is being written.
+    shipped = {card.parent.name: card.parent for card in MODELS.glob("[!.]*/card.json")}
+    trained = {card.parents[1].name: card.parent for card in runs_dir().glob("*/model/card.json")}
+    return dict(sorted((trained | shipped).items()))
 
 
 def runs_dir() -> Path:
@@ -200,7 +196,8 @@ def _speech(clip: audio.Clip, spec: features.FeatureSpec) -> features.Windows:
         active[int(start / hop) : int(end / hop)].sum() * hop
         for start, end in zip(windows.starts, windows.ends, strict=True)
     ]
-    return _take(windows, np.array(spoken) >= audio.LEAST_SPEECH)
+    # Where words are so far apart that no window holds enough, those with most must do.
+    return _take(windows, np.array(spoken) >= min(audio.LEAST_SPEECH, max(spoken)))
 
 
 def _none(spec: features.FeatureSpec) -> features.Windows:
@@ -220,14 +217,14 @@ def _attention(
     windows: features.Windows, weights: np.ndarray, spec: features.FeatureSpec
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lay the windows' attention on one time axis, averaged where windows overlap."""
-    step = spec.window_seconds / weights.shape[1]
+    # Pooling leaves out the frames that do not fill a step.
+    step = spec.frames // weights.shape[1] * spec.hop_length / spec.sample_rate
     middles = windows.starts[:, None] + (np.arange(weights.shape[1]) + 0.5) * step
     inside = middles <= windows.ends[:, None]
-    slot = np.round(middles[inside] / step).astype(int)
-    slots, index = np.unique(slot, return_inverse=True)
-    mean = np.bincount(index, weights[inside]) / np.maximum(np.bincount(index), 1)
+    slots, index = np.unique((middles[inside] / step).astype(int), return_inverse=True)
+    mean = np.bincount(index, weights[inside]) / np.bincount(index)
     total = mean.sum()
-    return (mean / total if total else mean), slots * step
+    return (mean / total if total else mean), (slots + 0.5) * step
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -11,8 +11,8 @@ from ser_core import audio, corpora, emotions, evaluation
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
 
-# Clips read and judged at once: enough for full batches, little memory.
-_CHUNK = 64
+# Clips read and judged at once: enough for full batches.
+_CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Score:
         protocol: who was scored, seen from the model's training.
         model: name of the model.
         answered: share of recordings for which the model did not abstain.
-        skipped: recordings that could not be read, and why.
+        skipped: recordings that could not be judged, and why.
     """
 
     report: evaluation.Report
@@ -72,7 +72,7 @@ def score(
     """Score a model on a manifest, over the labels the manifest uses.
 
     Probabilities of other labels are left out before the likeliest one is taken. Recordings that
-    cannot be read are counted, not scored.
+    cannot be read or hold no speech are listed, not scored.
 
     Args:
         recognizer: the model.
@@ -91,21 +91,24 @@ def score(
         )
     probabilities, truth, answered, skipped = [], [], 0, {}
     for start in range(0, len(manifest), _CHUNK):
-        clips, chunk_truth = [], []
+        clips, rows = [], []
         for row in manifest.iloc[start : start + _CHUNK].itertuples():
             try:
                 clips.append(audio.read(row.path))
-                chunk_truth.append(labels.index(row.emotion))
+                rows.append(row)
             except audio.AudioError as error:
                 skipped[str(row.path)] = str(error)
             on_clip()
-        for prediction in recognizer.predict_many(clips):
+        for row, prediction in zip(rows, recognizer.predict_many(clips), strict=True):
+            if prediction.label is None:
+                skipped[str(row.path)] = prediction.reason
+                continue
             chosen = np.array([prediction.probabilities[label] for label in labels])
             probabilities.append(chosen / chosen.sum())
+            truth.append(labels.index(row.emotion))
             answered += not prediction.abstained
-        truth += chunk_truth
     if not truth:
-        raise UndertoneError("none of the recordings could be read")
+        raise UndertoneError("none of the recordings could be judged")
     return Score(
         report=evaluation.report(np.array(truth), np.stack(probabilities), labels),
         protocol=protocol_name(recognizer, manifest),
@@ -130,5 +133,6 @@ def protocol_name(recognizer: Recognizer, manifest: pd.DataFrame) -> str:
 
 
 def corpus_manifest(name: str) -> pd.DataFrame:
-    """Return the manifest of a corpus on this machine."""
-    return corpora.scan(name).manifest
+    """Return the manifest of what is spoken, not sung, in a corpus on this machine."""
+    manifest = corpora.scan(name).manifest
+    return manifest[manifest.channel == "speech"]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 import keras
@@ -106,7 +107,7 @@ def fit(
         data: from `dataset.load`.
         split: the test part is not looked at.
         seed: of weights, batches and augmentation.
-        folder: where `events.jsonl` and, while it trains, the best weights are kept.
+        folder: where `events.jsonl` is kept.
         on_epoch: called with each line of `events.jsonl`.
     """
     started = time.monotonic()
@@ -141,6 +142,10 @@ def fit(
             _EventLog(events, config.epochs, on_epoch),
         ],
     )
+    if not validation.best_epoch:
+        raise TrainingError(
+            "no epoch had a finite validation loss; set training.learning_rate lower"
+        )
     classifier.set_weights(validation.best_weights)
 
     truth = data.truth[split.validation]
@@ -272,9 +277,9 @@ def environment() -> dict[str, str]:
     """Return the versions that a training depends on."""
     return {
         "Python": platform.python_version(),
-        "Keras": keras.__version__,
-        "backend": keras.backend.backend(),
         "NumPy": np.__version__,
+        "Keras": keras.__version__,
+        keras.backend.backend(): version(keras.backend.backend()),
     }
 
 

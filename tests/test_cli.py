@@ -108,6 +108,8 @@ def test_help_is_shown(run, arguments):
 def test_data_commands_show_the_corpus(run, toy_data):
     code, out, _ = run("data", "check", "ravdess")
     assert code == 0 and "64 utterances of 8 speakers" in out and "angry 16" in out
+    code, out, _ = run("data", "check", "--json")
+    assert code == 0 and json.loads(out)[0]["utterances"] == 64
     code, out, _ = run("data", "manifest", "ravdess", "--json")
     rows = json.loads(out)
     assert code == 0 and len(rows) == 64
@@ -129,6 +131,33 @@ def test_train_then_evaluate_from_the_command_line(run, toy_data, tmp_path):
     assert "heard in training" in found["protocol"]
     code, out, err = run("train", "swift", *settings, "--run-dir", folder)
     assert code == 2 and "holds a run already" in err
+
+
+def test_cross_validation_reaches_the_model_card(run, toy_data, tmp_path):
+    settings = [word for setting in (*TOY, "training.epochs=3") for word in ("--set", setting)]
+    arguments = ["--protocol", "random-80-20", "--seeds", "1", "--jobs", "1"]
+    code, out, _ = run("crossval", "swift", *arguments, *settings, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["summary"]["protocol"] == "random-80-20"
+    assert found["summary"]["command"].startswith("python -m ser_core crossval swift --protocol")
+    assert len(found["folds"]) == 1 and "predictions" not in found["folds"][0]
+    path = tmp_path / "measured.json"
+    path.write_text(out)
+    code, out, _ = run("crossval", "swift", *arguments, *settings)
+    assert code == 0 and "UAR" in out
+    run("train", "swift", *settings, "--run-dir", tmp_path / "run", "--evaluation", path)
+    code, out, _ = run("models", "show", tmp_path / "run" / "model", "--json")
+    assert json.loads(out)["evaluation"] == [found["summary"]]
+
+
+def test_silence_is_not_scored(run, tmp_path, talk_file):
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 16_000)
+    (tmp_path / "own.csv").write_text("path,emotion\nsilence.wav,neutral\ntalk.wav,sad")
+    code, out, _ = run("evaluate", "--manifest", tmp_path / "own.csv", "--json")
+    found = json.loads(out)
+    assert (
+        code == 0 and found["n"] == 1 and list(found["skipped"]) == [str(tmp_path / "silence.wav")]
+    )
 
 
 def test_evaluate_takes_a_manifest_of_ones_own(run, toy_ravdess, toy_run, tmp_path):
@@ -165,7 +194,7 @@ def test_a_wrong_manifest_gets_a_sentence(run, tmp_path, text, says):
     path = tmp_path / "own.csv"
     path.write_text(text)
     code, _, err = run("evaluate", "--manifest", path)
-    assert code == 2 and says in err
+    assert code == 2 and says in err and err.count("\n") == 1
 
 
 def test_models_are_listed_shown_and_verified(run):

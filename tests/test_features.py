@@ -29,7 +29,9 @@ def test_the_serving_path_is_librosas(seconds):
 
 @pytest.mark.realdata
 def test_the_serving_path_is_librosas_on_recordings(data_dir):
-    for path in sorted((data_dir / "original").glob("*.wav")):
+    paths = sorted((data_dir / "ravdess").rglob("03-01-*"))[::200]
+    assert paths
+    for path in paths:
         samples = audio.read(path).samples
         ours = features.decibels(features.mel_power(samples, SPEC), 80)
         np.testing.assert_allclose(ours, librosa_decibels(samples), atol=1e-3)
@@ -101,10 +103,10 @@ def test_the_cache_is_by_content_and_spec(tmp_path, monkeypatch):
     log_mel = features.log_mel
     monkeypatch.setattr(features, "log_mel", lambda *a: calls.append(a) or log_mel(*a))
     found = features.extract([first, copy, other, first], SPEC)
+    before = len(calls)
     again = features.extract([first, copy, other, first], SPEC)
     np.testing.assert_array_equal(found.values, again.values)
-    assert len(calls) <= 3, "the second time everything was there"
-    before = len(calls)
+    assert len(calls) == before, "the second time everything was there"
     features.extract([first], dataclasses.replace(SPEC, n_fft=512))
     assert len(calls) == before + 1
 

@@ -21,6 +21,11 @@ def test_every_shipped_recipe_loads(name):
         ("network.filters=[]", "network.filters"),
         ("augmentation.noise_db=[1]", "augmentation.noise_db"),
         ("features.bands=63", "multiple of bands"),
+        ("features.bands=0", "features.bands"),
+        ("features.sample_rate=8000", "features.sample_rate"),
+        ("augmentation.mixup=-1", "augmentation.mixup"),
+        ("augmentation.noise=7", "augmentation.noise"),
+        ('labels=["happy", "happy"]', "named twice"),
         ("training.averaging=2", "less than 1"),
         ("training.epochs=many", "'many'"),
         ("nonsense", "key=value"),
@@ -62,4 +67,4 @@ def test_the_digest_is_of_everything_but_the_seed():
     plain = recipe.load("swift")
     assert recipe.load("swift", ["training.seed=5"]).digest == plain.digest
     assert recipe.load("swift", ["training.epochs=5"]).digest != plain.digest
-    assert dataclasses.replace(plain).digest == plain.digest
+    assert dataclasses.replace(plain, description="In other words.").digest == plain.digest

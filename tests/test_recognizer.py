@@ -1,11 +1,13 @@
 import dataclasses
+import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import soundfile
 
-from ser_core import audio, bundle, corpora
+from ser_core import audio, bundle, corpora, features
 from ser_core.recognizer import Recognizer, find_model
 from tests.helpers import ROOT, speech_like
 
@@ -87,19 +89,40 @@ def test_an_unknown_model_gets_a_sentence(name):
 
 
 def test_recognising_imports_no_tensorflow(tmp_path):
+    path = tmp_path / "talk.wav"
+    soundfile.write(path, speech_like(), 16_000)
     code = (
-        "import sys, numpy as np\n"
-        "from ser_core import audio\n"
-        "from ser_core.recognizer import Recognizer\n"
-        "samples = np.random.default_rng(0).normal(0, .1, 32000).astype('float32')\n"
-        "Recognizer.from_name().predict(audio.Clip(samples, 16000, 'noise'))\n"
+        "import sys\n"
+        "from ser_core import cli\n"
+        "cli.main(['predict', sys.argv[1], '--json'])\n"
         "heavy = {'tensorflow', 'keras', 'librosa', 'sklearn', 'pandas', 'streamlit'}\n"
-        "print(sorted(heavy & set(sys.modules)))\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    command = [sys.executable, "-c", code, path]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert json.loads(done.stdout)[0]["label"]
+    assert done.stderr.strip() == "[]"
+
+
+def test_attention_has_a_moment_a_step(recognizer):
+    clip = audio.Clip(speech_like(3.0), 16_000, "one window")
+    assert audio.speech_bounds(clip.samples)[0] == 0
+    found = recognizer.predict(clip)
+    spec = recognizer.card.features
+    weights = recognizer.bundle.run(features.log_mel(clip, spec).values)["attention"][0]
+    assert len(found.attention) == pytest.approx(len(weights), abs=1)
+    step = spec.frames // len(weights) * spec.hop_length / spec.sample_rate
+    np.testing.assert_allclose(np.diff(found.attention_times), step)
+    assert found.attention_times[0] == pytest.approx(step / 2)
+
+
+def test_words_far_apart_are_judged_all_the_same(recognizer):
+    gap = 1e-4 * np.random.default_rng(0).standard_normal(5 * 16_000)
+    parts = [part for _ in range(4) for part in (speech_like(0.45), gap)]
+    found = recognizer.predict(
+        audio.Clip(np.concatenate(parts).astype(np.float32), 16_000, "sparse")
     )
-    assert done.stdout.strip() == "[]"
+    assert found.label and found.windows
 
 
 @pytest.mark.realdata

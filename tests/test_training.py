@@ -95,8 +95,17 @@ def test_averaging_keeps_the_best_average():
     for average, weight in zip(callback.averaged.get_weights(), start, strict=True):
         np.testing.assert_allclose(average, weight, rtol=1e-5, atol=1e-6)
     classifier.set_weights([weight + 3 for weight in start])
+    callback.best_loss = np.inf
     logs = {}
     callback.on_epoch_end(1, logs)
+    assert callback.best_epoch == 2 and callback.best_loss == logs["val_loss"]
+    for best, weight in zip(callback.best_weights, start, strict=True):
+        np.testing.assert_allclose(best, weight + 2, rtol=1e-4, atol=1e-4)
+    callback.best_loss = -1.0
+    classifier.set_weights(start)
+    callback.on_epoch_end(2, {})
+    assert callback.best_epoch == 2, "a worse epoch is not kept"
+    callback.averaged.set_weights(callback.best_weights)
     for average, weight in zip(callback.averaged.get_weights(), start, strict=True):
         np.testing.assert_allclose(average, weight + 2, rtol=1e-4, atol=1e-4)
     assert 0 <= logs["val_uar"] <= 1
@@ -108,6 +117,16 @@ def test_the_learning_rate_rises_then_falls_to_zero():
     rates = [float(schedule(step)) for step in range(51)]
     assert rates[0] < 1e-9 and np.argmax(rates) == 10 and rates[50] < 1e-9
     assert max(rates) == pytest.approx(config.learning_rate)
+
+
+def test_a_fold_of_unseen_speakers_scores_its_own_test_speakers(tmp_path, monkeypatch):
+    folds = ((1, 2), (3, 4, 5), (6, 7, 8))
+    monkeypatch.setitem(splits._RAVDESS_FOLDS, "ravdess-5fold", folds)
+    loaded = recipe.load("swift", TOY)
+    result = crossval.run_fold(loaded, "ravdess-5fold", 0, 1, tmp_path)
+    actors = {int(name.rsplit("-", 1)[1]) for name in result.predictions}
+    assert actors == {3, 4, 5} and result.n == 24
+    assert result.uar > 0.5, "chance is 0.25"
 
 
 def test_cross_validation_measures_keeps_and_summarises(tmp_path):
