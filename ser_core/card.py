@@ -129,7 +129,7 @@ def headline(card: Card) -> Evaluation | None:
 
 
 def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return a model's results as rows of a table for people, in whole per cent and Markdown.
+    """Return a model's results as rows of a table for people, in per cent and Markdown.
 
     Args:
         card: the model's.
@@ -138,8 +138,8 @@ def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str,
     return [
         {
             "Tested on": f"**{row.protocol}**: {protocols[row.protocol]}",
-            "Right": f"{100 * row.accuracy:.0f}\u00a0±\u00a0{100 * row.accuracy_sd:.0f}%",
-            "UAR": f"{100 * row.uar:.0f}\u00a0±\u00a0{100 * row.uar_sd:.0f}%",
+            "Right": _mean_sd(row.accuracy, row.accuracy_sd).replace(" ", "\u00a0") + "%",
+            "UAR": _mean_sd(row.uar, row.uar_sd).replace(" ", "\u00a0") + "%",
             "Answered": f"{row.coverage:.0%}",
             "Right when answered": f"{row.selective_accuracy:.0%}",
         }
