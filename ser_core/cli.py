@@ -362,8 +362,9 @@ def _progress():
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        # Gone when it is done, so that an error is the one line that stays.
+        # Gone when it is done, and not there for a file: an error is the one line that stays.
         transient=True,
+        disable=not sys.stderr.isatty(),
     )
 
 
