@@ -78,7 +78,8 @@ def mel_power(samples: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
     window, filters = _hann(spec.n_fft), mel_filters(spec.sample_rate, spec.n_fft, spec.n_mels)
     power = np.empty((len(frames), spec.n_mels), np.float32)
-    # A product as small as a clip's is done before a second thread has woken up.
+    # A product as small as a clip's is done before a second thread has woken up. (Should several
+    # threads meet here, BLAS may stay at one thread: slower for others, but never wrong.)
     with _blas().limit(limits=1):
         # In blocks, so that an hour of audio needs no more memory than a minute.
         for start in range(0, len(frames), 4096):

@@ -33,10 +33,11 @@ def cnn_bilstm(frames: int, bands: int, classes: int, config: CnnBiLstm) -> kera
         x = layers.MaxPooling1D(2)(x)
         x = layers.SpatialDropout1D(config.spatial_dropout)(x)
     x = layers.Dropout(config.dropout)(x)
-    # With Keras 3.15 on JAX, networks trained through cuDNN stayed at chance.
+    # With Keras 3.15 on JAX and a GPU, validation stayed at chance; on a CPU the same code learns.
+    # cuDNN is what differs, and is suspected; see benchmarks/LAB.md.
     cudnn = False if keras.backend.backend() == "jax" else "auto"
     lstm = layers.LSTM(config.lstm_units, return_sequences=True, use_cudnn=cudnn)
-    # Pooled beside what the LSTM makes of it, the convolutions learn sooner and generalise better.
+    # Pooled beside what the LSTM makes of them, the convolutions are a shorter way from the loss.
     x = layers.Concatenate()([x, layers.Bidirectional(lstm)(x)])
 
     pooled, attention = attentive_statistics(x)

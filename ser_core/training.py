@@ -287,8 +287,7 @@ class AveragedWeights(keras.callbacks.Callback):
     """Averages the weights over epochs, validates the average, and remembers the best one.
 
     The average is an exponential one without the pull of the first weights (Kingma & Ba 2015,
-    section 3). It is validated in a model of its own; Keras' `SwapEMAWeights`, which swaps the
-    weights of the model that is being trained, left nothing learned on the JAX backend.
+    section 3), and is validated in a model of its own.
     """
 
     def __init__(self, model: keras.Model, windows: tuple, momentum: float):

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from ser_core import bundle
@@ -26,6 +27,25 @@ def test_the_cards_results_are_the_measured_ones():
             assert measured["recipe"] == card.training.recipe
             assert measured["summary"]["uar"] == row.uar
             assert measured["summary"]["uar_sd"] == row.uar_sd
+
+
+def test_what_is_said_of_folds_and_emotions_was_measured():
+    path = ROOT / "benchmarks" / "results" / "swift-ravdess-5fold.json"
+    folds = json.loads(path.read_text())["folds"]
+    uar = [100 * fold["uar"] for fold in folds]
+    assert f"ranges from {min(uar):.0f} to {max(uar):.0f}" in " ".join(README.split())
+    labels = bundle.read_card(find_model("swift")).labels
+    confusion = np.sum([fold["confusion"] for fold in folds], axis=0)
+    rates = confusion / confusion.sum(axis=1, keepdims=True)
+    recall = dict(zip(labels, np.diag(rates), strict=True))
+    best, worst = max(recall, key=recall.get), min(recall, key=recall.get)
+    said = f"{best} is recalled best ({recall[best]:.0%}), {worst} worst ({recall[worst]:.0%})"
+    assert said in " ".join(README.split()).replace(" %", "%")
+    np.fill_diagonal(rates, 0)
+    about = (ROOT / "pages" / "about.py").read_text("utf-8")
+    truth, guess = np.unravel_index(rates.argmax(), rates.shape)
+    assert worst == "sad" and "Sadness: of all emotions it is the one missed most" in about
+    assert f"{labels[truth]} often passes for {labels[guess]}" in about
 
 
 def test_the_speeds_are_the_benchmarks():
