@@ -25,6 +25,7 @@ from ser_core import audio
 from ser_core.recognizer import Recognizer
 
 RESULTS = Path(__file__).parent / "results"
+SAMPLE = Path(__file__).parent.parent / "assets" / "samples" / "low-and-slow.flac"
 
 
 def main() -> None:
@@ -69,11 +70,9 @@ def main() -> None:
 
 
 def clip(seconds: float) -> np.ndarray:
-    """Return buzzes with pauses between them, which pass for speech."""
-    t = np.arange(int(seconds * audio.SAMPLE_RATE)) / audio.SAMPLE_RATE
-    buzz = sum(np.sin(2 * np.pi * 140 * k * t) / k for k in range(1, 20))
-    noise = 1e-3 * np.random.default_rng(0).standard_normal(len(t))
-    return 0.2 * buzz * np.clip(np.sin(2 * np.pi * 3 * t), 0, 1) + noise
+    """Return a synthetic voice that says its sentence again and again."""
+    voice, _ = soundfile.read(SAMPLE)
+    return np.resize(voice, int(seconds * audio.SAMPLE_RATE))
 
 
 def warm(measure: Callable[[str, int], list[float]], path: str, repeats: int) -> list[float]:

@@ -1,5 +1,6 @@
 """The vocabulary: what the emotions are called, how they look, and what corpora call them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ser_core.errors import UndertoneError
@@ -7,27 +8,52 @@ from ser_core.errors import UndertoneError
 
 @dataclass(frozen=True)
 class Emotion:
-    """One emotion label: its canonical `name`, an `emoji` and a hex `colour` used everywhere."""
+    """One emotion label.
+
+    Attributes:
+        name: canonical.
+        emoji: its face.
+        colour: as hex, used everywhere.
+        valence: how pleasant it is, in [-1, 1].
+        arousal: how excited it is, in [-1, 1].
+    """
 
     name: str
     emoji: str
     colour: str
+    valence: float
+    arousal: float
 
 
-# Okabe & Ito's colour-blind-safe palette ("Color Universal Design", 2008), its black replaced by
-# grey so that every colour stands on light and on dark ground.
+# Colours: Okabe & Ito's colour-blind-safe palette ("Color Universal Design", 2008), its black
+# replaced by grey so that every colour stands on light and on dark ground.
+#
+# Valence and arousal: mean ratings of the words happy, sad, angry, fearful, disgusted, surprised
+# and, for calm, relaxed by Russell & Mehrabian, "Evidence for a three-factor theory of emotions",
+# Journal of Research in Personality 11 (1977), 273-294; checked against copies of its table in
+# other people's code, not against the article itself. They did not rate a word for neutral, which
+# is the origin by convention.
 EMOTIONS: dict[str, Emotion] = {
     emotion.name: emotion
     for emotion in (
-        Emotion("neutral", "😐", "#8C8C8C"),
-        Emotion("calm", "😌", "#009E73"),
-        Emotion("happy", "😄", "#E69F00"),
-        Emotion("sad", "😢", "#0072B2"),
-        Emotion("angry", "😠", "#D55E00"),
-        Emotion("fearful", "😨", "#CC79A7"),
-        Emotion("disgust", "🤢", "#B5A800"),
-        Emotion("surprised", "😲", "#56B4E9"),
+        Emotion("neutral", "😐", "#8C8C8C", 0.0, 0.0),
+        Emotion("calm", "😌", "#009E73", 0.68, -0.46),
+        Emotion("happy", "😄", "#E69F00", 0.81, 0.51),
+        Emotion("sad", "😢", "#0072B2", -0.63, -0.27),
+        Emotion("angry", "😠", "#D55E00", -0.51, 0.59),
+        Emotion("fearful", "😨", "#CC79A7", -0.64, 0.60),
+        Emotion("disgust", "🤢", "#B5A800", -0.60, 0.35),
+        Emotion("surprised", "😲", "#56B4E9", 0.40, 0.67),
     )
+}
+
+# The label sets that protocols share, by size: RAVDESS's own; what RAVDESS, TESS and SAVEE have in
+# common; what CREMA-D has, too; and the four that nearly all published work has.
+LABEL_SETS: dict[int, tuple[str, ...]] = {
+    8: ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"),
+    7: ("neutral", "happy", "sad", "angry", "fearful", "disgust", "surprised"),
+    6: ("neutral", "happy", "sad", "angry", "fearful", "disgust"),
+    4: ("neutral", "happy", "sad", "angry"),
 }
 
 _ALIASES = {
@@ -61,3 +87,18 @@ def canonical(name: str) -> str:
             f"'{name}' is not an emotion known here; use one of {', '.join(EMOTIONS)}"
         )
     return label
+
+
+def valence_arousal(probabilities: Mapping[str, float]) -> tuple[float, float]:
+    """Return the expected valence and arousal, each in [-1, 1].
+
+    Args:
+        probabilities: by emotion; they sum to one.
+
+    Raises:
+        KeyError: a label is not canonical.
+    """
+    return (
+        sum(p * EMOTIONS[name].valence for name, p in probabilities.items()),
+        sum(p * EMOTIONS[name].arousal for name, p in probabilities.items()),
+    )

@@ -1,18 +1,18 @@
-"""Says whether a clip is fit to be judged, and where in it something is said."""
+"""Says whether a clip is fit to be judged."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ser_core import speech
+
 if TYPE_CHECKING:
     from ser_core.audio import Clip
 
-ACTIVITY_HOP = 320  # samples (20 ms) in a frame of `speech_activity`; frames do not overlap
 LEAST_SPEECH = 0.5  # seconds of speech below which no answer can be given
 
 _FAINTEST = 3 / 2**15  # three steps of 16 bits: what a muted microphone may give
-_NOTHING = -200.0  # dB; the level of digital silence
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Issue:
     """Something about a clip that a person should know.
 
     Attributes:
-        code: `silent`, `too_short`, `clipped`, `noisy` or `long`.
+        code: `silent`, `not_speech`, `too_short`, `clipped`, `noisy` or `long`.
         severity: `error` if no answer can be given, `warning` if it deserves less trust.
         text: one sentence: what is wrong, what to do.
     """
@@ -31,9 +31,13 @@ class Issue:
 
 
 _SILENT = Issue(
-    "silent",
+    "silent", "error", "Only silence can be heard; check the microphone and record again."
+)
+_NOT_SPEECH = Issue(
+    "not_speech",
     "error",
-    "Only silence or a steady sound can be heard; check the microphone and record again.",
+    "No speech can be heard, only noise, music or other sounds; record somebody who speaks close "
+    "to the microphone.",
 )
 
 
@@ -43,11 +47,11 @@ class Quality:
 
     Attributes:
         duration: in seconds.
-        speech_seconds: seconds in which something is said; 0 if the clip is silent.
+        speech_seconds: seconds in which something is said; 0 if nobody speaks.
         peak: largest magnitude, in [0, 1].
         clipped_fraction: fraction of the samples that are cut off; 0 unless clipping is certain.
         snr_db: power of the speech over that of the clip's quiet moments, in dB, at least -20;
-            0 if the clip is silent.
+            0 if nobody speaks.
         issues: what is wrong, errors first.
     """
 
@@ -59,36 +63,23 @@ class Quality:
     issues: tuple[Issue, ...]
 
 
-def speech_activity(samples: np.ndarray) -> np.ndarray:
-    """Tell in which frames something is said, whatever the level of the clip.
-
-    A frame counts as speech if it is within 30 dB of the loudest and either 6 dB above the noise
-    floor or, where there are no pauses to hear the noise in, within 6 dB of the loudest.
-
-    Args:
-        samples: float32 `(n,)` at 16 kHz.
-
-    Returns:
-        bool `(n // ACTIVITY_HOP,)`; frames of digital silence are never speech.
-    """
-    levels = _levels(samples)
-    return levels > _speech_threshold(*_loudest_and_floor(levels))
-
-
 def quality(clip: "Clip") -> Quality:
-    """Judge how fit a clip at 16 kHz is, from the levels of its frames and its highest peaks."""
-    levels = _levels(clip.samples)
-    loudest, floor = _loudest_and_floor(levels)
-    speech = levels[levels > _speech_threshold(loudest, floor)]
-    speech_seconds = len(speech) * ACTIVITY_HOP / clip.sample_rate
+    """Judge how fit a clip at 16 kHz is: is it speech, is there enough, how does it sound?"""
+    levels = speech.levels(clip.samples)
+    loudest, floor = speech.loudest_and_floor(levels)
+    active = levels > speech.activity_threshold(loudest, floor)
     peak = _peak(clip.samples)
-    enough = speech_seconds >= LEAST_SPEECH
-    # Speech comes and goes; 4 dB is more than the levels of noise or a tone vary.
-    steady = enough and np.mean(levels > loudest - 4) > 0.9
-    if peak <= _FAINTEST or steady:
+    if peak <= _FAINTEST:
         return Quality(clip.duration, 0.0, peak, 0.0, 0.0, (_SILENT,))
+    voice = speech.has_voice(clip.samples, active)
+    # What is too short to hold enough speech is also too short to tell what it is.
+    if not voice and clip.duration >= LEAST_SPEECH:
+        return Quality(clip.duration, 0.0, peak, 0.0, 0.0, (_NOT_SPEECH,))
+    spoken = levels[active] if voice else levels[:0]
+    speech_seconds = len(spoken) * speech.ACTIVITY_HOP / clip.sample_rate
+    enough = speech_seconds >= LEAST_SPEECH
     clipped_fraction = _clipped_fraction(clip.samples)
-    signal_to_floor = np.mean(10 ** ((speech - floor) / 10)) if len(speech) else 1.0
+    signal_to_floor = np.mean(10 ** ((spoken - floor) / 10)) if voice else 1.0
     snr_db = float(10 * np.log10(max(signal_to_floor - 1, 0.01)))
     found = (
         (
@@ -132,34 +123,6 @@ def quality(clip: "Clip") -> Quality:
 
 def _peak(samples: np.ndarray) -> float:
     return float(max(samples.max(initial=0), -samples.min(initial=0)))
-
-
-def _squares(rows: np.ndarray) -> np.ndarray:
-    return np.einsum("ij,ij->i", rows, rows)
-
-
-def _levels(samples: np.ndarray) -> np.ndarray:
-    """Return the level of each frame in dB, `(n // ACTIVITY_HOP,)`, without its DC offset."""
-    frames = samples[: len(samples) // ACTIVITY_HOP * ACTIVITY_HOP].reshape(-1, ACTIVITY_HOP)
-    power = _squares(frames) / ACTIVITY_HOP - frames.mean(axis=1) ** 2
-    return 10 * np.log10(np.maximum(power, 1e-20))
-
-
-def _loudest_and_floor(levels: np.ndarray) -> tuple[float, float]:
-    """Return the level that 0.1 s of a clip reach and that of its noise, in dB."""
-    if not levels.size:
-        return _NOTHING, _NOTHING
-    # Not the very loudest, which may be a click; not a percentile, for in a minute of silence
-    # two words are few.
-    loud_frames = min(5, len(levels))
-    loudest = np.partition(levels, -loud_frames)[-loud_frames]
-    # Zeros were put there by a machine and tell nothing about the noise.
-    heard = levels[levels > loudest - 80]
-    return float(loudest), float(np.partition(heard, len(heard) // 10)[len(heard) // 10])
-
-
-def _speech_threshold(loudest: float, floor: float) -> float:
-    return max(loudest - 30, min(floor + 6, loudest - 6), _NOTHING)
 
 
 def _clipped_fraction(samples: np.ndarray) -> float:
