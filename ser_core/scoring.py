@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -37,33 +36,6 @@ class Score:
         """Return one flat document."""
         own = asdict(self)
         return own.pop("report") | own
-
-
-def read_manifest(path: Path) -> pd.DataFrame:
-    """Read a CSV with the columns `path`, `emotion` and, if known, `speaker`.
-
-    Relative paths count from the CSV's folder. Emotions may go by any name that
-    `emotions.canonical` knows.
-
-    Raises:
-        UndertoneError: the file, a column or an emotion is not what is expected.
-    """
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise UndertoneError(f"{path} cannot be read as a CSV table: {error}") from None
-    lacking = {"path", "emotion"} - set(frame.columns)
-    if lacking:
-        raise UndertoneError(f"{path} lacks the column '{min(lacking)}'")
-    if frame.empty:
-        raise UndertoneError(f"{path} lists no recording")
-    return pd.DataFrame(
-        {
-            "path": [Path(path).parent / item for item in frame.path],
-            "emotion": [emotions.canonical(name) for name in frame.emotion],
-            "speaker": frame.get("speaker", pd.Series("", index=frame.index)),
-        }
-    )
 
 
 def score(
@@ -133,6 +105,6 @@ def protocol_name(recognizer: Recognizer, manifest: pd.DataFrame) -> str:
 
 
 def corpus_manifest(name: str) -> pd.DataFrame:
-    """Return the manifest of what is spoken, not sung, in a corpus on this machine."""
-    manifest = corpora.scan(name).manifest
+    """Return the manifest of what is spoken, not sung, and not damaged, in a corpus here."""
+    manifest = corpora.check(name).manifest
     return manifest[manifest.channel == "speech"]

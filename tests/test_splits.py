@@ -1,3 +1,5 @@
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,19 +7,62 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_core import splits
+from ser_core.corpora.crema_d import ACTORS, WOMEN
 from ser_core.errors import UndertoneError
 
 EMOTIONS = ["neutral", "happy", "sad", "angry"]
 
 
+@cache
 def manifest(actors=24, takes=2) -> pd.DataFrame:
     rows = [
-        (f"ravdess-{actor:02d}", "male" if actor % 2 else "female", emotion)
+        (f"ravdess-{actor:02d}", "male" if actor % 2 else "female", emotion, sentence)
         for actor in range(1, actors + 1)
         for emotion in EMOTIONS
+        for sentence in splits.SENTENCES
         for _ in range(takes)
     ]
-    return pd.DataFrame(rows, columns=["speaker", "sex", "emotion"]).assign(corpus="ravdess")
+    return frame_of("ravdess", rows)
+
+
+def frame_of(corpus: str, rows: list[tuple]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["speaker", "sex", "emotion", "sentence"]).assign(
+        corpus=corpus
+    )
+
+
+@cache
+def others() -> dict[str, pd.DataFrame]:
+    """Return small manifests of the other corpora, with all of their speakers."""
+    tess = [
+        (f"tess-{voice}", "female", emotion, f"Say the word {word}")
+        for voice in ("oaf", "yaf")
+        for emotion in EMOTIONS
+        for word in range(20)
+    ]
+    crema_d = [
+        (f"crema-d-{actor}", "female" if actor in WOMEN else "male", emotion, "DFA")
+        for actor in ACTORS
+        for emotion in EMOTIONS
+    ]
+    savee = [
+        (f"savee-{voice}", "male", emotion, f"common {number}")
+        for voice in ("dc", "je", "jk", "kl")
+        for emotion in EMOTIONS
+        for number in range(3)
+    ]
+    rows = {"tess": tess, "crema-d": crema_d, "savee": savee}
+    return {corpus: frame_of(corpus, found) for corpus, found in rows.items()}
+
+
+@cache
+def all_four() -> pd.DataFrame:
+    return pd.concat([manifest(), *others().values()], ignore_index=True)
+
+
+def sides(frame: pd.DataFrame, split: splits.Split, column: str) -> list[set]:
+    parts = (split.train, split.validation, split.test)
+    return [set(frame[column].iloc[rows]) for rows in parts]
 
 
 @settings(max_examples=40, deadline=None)
@@ -30,9 +75,7 @@ def test_nobody_is_on_two_sides(protocol, seed, validation):
     frame = manifest()
     tested = []
     for split in splits.splits(frame, protocol, seed=seed, validation_speakers=validation):
-        train, valid, test = (
-            set(frame.speaker.iloc[rows]) for rows in (split.train, split.validation, split.test)
-        )
+        train, valid, test = sides(frame, split, "speaker")
         assert not (train & test or train & valid or valid & test)
         assert train | valid | test == set(frame.speaker)
         assert len(valid) == validation
@@ -45,6 +88,93 @@ def test_nobody_is_on_two_sides(protocol, seed, validation):
 @pytest.mark.parametrize("folds", [splits.RAVDESS_5FOLD, splits.RAVDESS_6FOLD])
 def test_folds_hold_each_actor_once(folds):
     assert sorted(actor for fold in folds for actor in fold) == list(range(1, 25))
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31), validation=st.integers(1, 3))
+@pytest.mark.parametrize(
+    ("protocol", "corpus", "most"),
+    [("savee-loso", "savee", 2), ("crema-d-10fold", "crema-d", 3)],
+)
+def test_no_speaker_of_the_other_corpora_is_on_two_sides(protocol, corpus, most, seed, validation):
+    frame = others()[corpus]
+    tested = []
+    found = splits.splits(frame, protocol, seed=seed, validation_speakers=min(validation, most))
+    assert len(found) == splits.fold_count(protocol)
+    for split in found:
+        train, valid, test = sides(frame, split, "speaker")
+        assert train and valid and test
+        assert not (train & test or train & valid or valid & test)
+        tested += list(split.test)
+    assert sorted(tested) == list(range(len(frame))), "everybody is tested once"
+
+
+def test_ten_folds_of_crema_d_are_of_one_size_and_mix_the_sexes():
+    assert sorted(actor for fold in splits.CREMA_D_10FOLD for actor in fold) == list(ACTORS)
+    for fold in splits.CREMA_D_10FOLD:
+        women = len(WOMEN.intersection(fold))
+        assert len(fold) in (9, 10) and women in (4, 5) and len(fold) - women in (4, 5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31), validation=st.integers(1, 10))
+def test_neither_sentence_nor_speaker_is_on_two_sides(seed, validation):
+    frame = manifest()
+    tested = []
+    found = splits.splits(frame, "ravdess-sentence", seed=seed, validation_speakers=validation)
+    assert len(found) == splits.fold_count("ravdess-sentence")
+    for split in found:
+        train, valid, test = sides(frame, split, "sentence")
+        assert len(test) == 1 and train == valid and not train & test
+        train, valid, test = sides(frame, split, "speaker")
+        assert not (train & test or train & valid or valid & test)
+        assert len(valid) == validation
+        tested += list(split.test)
+    assert sorted(tested) == list(range(len(frame))), "every clip is tested once"
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_of_two_women_one_is_trained_on_and_the_other_tested(seed):
+    frame = others()["tess"]
+    first, second = splits.splits(frame, "tess-speaker", seed=seed, validation_speakers=2)
+    for split in (first, second):
+        train, valid, test = sides(frame, split, "speaker")
+        assert train == valid and not train & test
+        train, valid, test = sides(frame, split, "sentence")
+        assert not train & valid and len(valid) == 3 and len(train) == 17 and len(test) == 20
+    assert sorted([*first.test, *second.test]) == list(range(len(frame)))
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**31), validation=st.integers(1, 12))
+def test_no_corpus_is_on_two_sides(seed, validation):
+    frame = all_four()
+    tested = []
+    found = splits.splits(frame, "cross-corpus", seed=seed, validation_speakers=validation)
+    assert len(found) == splits.fold_count("cross-corpus")
+    for split in found:
+        train, valid, test = sides(frame, split, "corpus")
+        assert len(test) == 1 and not test & (train | valid)
+        assert len(valid) == min(validation, 3), "corpora take turns"
+        train, valid, test = sides(frame, split, "speaker")
+        assert not (train & test or train & valid or valid & test)
+        tested += list(split.test)
+    assert sorted(tested) == list(range(len(frame))), "every corpus is tested once"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "corpus"), [("tess-speaker", "tess"), ("ravdess-sentence", "ravdess")]
+)
+def test_more_corpora_do_not_slip_into_the_training(protocol, corpus):
+    for split in splits.splits(all_four(), protocol, seed=0, validation_speakers=2):
+        assert sides(all_four(), split, "corpus") == [{corpus}] * 3
+
+
+def test_every_protocol_says_how_many_folds_it_has():
+    for protocol in splits.PROTOCOLS:
+        found = splits.splits(all_four(), protocol, seed=0, validation_speakers=2)
+        assert len(found) == splits.fold_count(protocol)
 
 
 def test_folds_do_not_depend_on_the_seed():
@@ -80,6 +210,17 @@ def test_a_holdout_tests_nobody():
         (manifest(), "ravdess-7fold", 4, "no protocol 'ravdess-7fold'"),
         (manifest(actors=20), "ravdess-5fold", 4, "complete the corpus"),
         (manifest(), "ravdess-5fold", 19, "validation_speakers lower"),
+        (manifest(), "ravdess-sentence", 19, "validation_speakers lower"),
+        (manifest(), "savee-loso", 1, "tests on savee-dc"),
+        (others()["savee"], "savee-loso", 3, "validation_speakers lower"),
+        (others()["tess"].query("speaker == 'tess-oaf'"), "tess-speaker", 1, "tess-yaf"),
+        (manifest(), "cross-corpus", 2, "needs crema-d, savee, tess, too"),
+        (
+            pd.concat([all_four(), frame_of("tess", [("tess-oaf", "female", "calm", "x")])]),
+            "cross-corpus",
+            2,
+            "calm of tess are not in the others",
+        ),
     ],
 )
 def test_what_cannot_be_split_gets_a_sentence(frame, protocol, count, says):

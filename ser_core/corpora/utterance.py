@@ -9,7 +9,7 @@ class Utterance:
     """One recording of a corpus; a manifest is a pandas frame with these columns.
 
     `id` is unique across corpora and the same wherever the corpus is unpacked; `speaker` is unique
-    across corpora.
+    across corpora. What is not known is an empty text, or None for a number.
     """
 
     path: Path
@@ -23,3 +23,4 @@ class Utterance:
     take: int
     channel: str
     language: str
+    age: int | None = None

@@ -1,0 +1,121 @@
+"""CREMA-D as log-mel spectrograms that somebody else made, for machines without its recordings.
+
+They were read back from published pictures, in steps of 80/127 dB, of the first 3 s of each clip,
+untrimmed; no sound can be made of them, and nothing here pretends otherwise: they have no place in
+`scan`, so that nobody offers to play them.
+"""
+
+import dataclasses
+import lzma
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ser_core.corpora import crema_d
+from ser_core.corpora.catalogue import data_dir
+from ser_core.corpora.errors import CorpusError
+from ser_core.corpora.scanning import manifest_of
+from ser_core.features import FeatureSpec, hertz_to_mel, mel_to_hertz
+
+CORPUS = "crema-d"
+
+# How they were made; of a `FeatureSpec` these must agree, `trim_db` is up to the recipe.
+_MADE = {
+    "sample_rate": 16_000,
+    "n_fft": 1024,
+    "hop_length": 256,
+    "n_mels": 128,
+    "bands": 64,
+    "frames": 188,
+    "top_db": 80.0,
+}
+_STEP = 80.0 / 127
+
+
+def folder() -> Path:
+    """Return where they are looked for."""
+    return data_dir() / "crema_d_logmel"
+
+
+def is_ready_made(path: Path) -> bool:
+    """Say whether a manifest's path is the file of ready-made spectrograms."""
+    return path.suffix == ".xz"
+
+
+def manifest() -> pd.DataFrame | None:
+    """Return the manifest of the ready-made spectrograms, or None if there are none.
+
+    Its `path` is the one file that holds them all; `id` says which is meant.
+    """
+    kept = folder() / "logmel_u8.npy.xz"
+    if not kept.is_file():
+        return None
+    found = [crema_d.parse(Path(name)) for name in _names(folder() / "names.txt")]
+    return manifest_of(dataclasses.replace(item, path=kept) for item in found if item)
+
+
+def windows(ids: list[str], spec: FeatureSpec) -> np.ndarray:
+    """Return one window for each id, as `features.log_mel` would make it of the recording.
+
+    Leading and trailing silence is trimmed as nearly as whole frames allow.
+
+    Returns:
+        float32 `(ids, frames, bands)` in dB.
+
+    Raises:
+        CorpusError: the recipe asks for other features than were made.
+    """
+    for field, made in _MADE.items():
+        if getattr(spec, field) != made:
+            raise CorpusError(
+                f"the ready-made CREMA-D spectrograms have {field} {made}, the recipe asks for "
+                f"{getattr(spec, field)}; change it, or get the recordings with "
+                "`python -m ser_core data get crema-d`"
+            )
+    position = {f"{CORPUS}/{name}": at for at, name in enumerate(_names(folder() / "names.txt"))}
+    levels = _levels(folder() / "logmel_u8.npy.xz")
+    return np.stack([trimmed(dequantised(levels[position[name]]), spec) for name in ids])
+
+
+def dequantised(levels: np.ndarray) -> np.ndarray:
+    """Return decibels, float32, for the bytes that are kept."""
+    return (levels * np.float32(_STEP) - np.float32(80)).astype(np.float32)
+
+
+def trimmed(decibels: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+    """Cut silence off both ends and pad at the end, as `audio.speech_bounds` would on the samples.
+
+    Args:
+        decibels: `(frames, bands)` in dB relative to the maximum.
+        spec: says how far below the loudest frame silence begins.
+
+    Returns:
+        Likewise.
+    """
+    energy = 10 ** (decibels / 10) @ _band_widths(spec)
+    energy[(decibels <= -spec.top_db).all(axis=1)] = 0  # what was padded, or is at the floor
+    # `speech_bounds` adds up the energy of 2048 samples every 512; seven frames reach as far.
+    around = np.convolve(energy, np.ones(7), "same")[::2]
+    loud = np.flatnonzero(around > around.max() * 10 ** (-spec.trim_db / 10))
+    if not loud.size:
+        return decibels
+    kept = decibels[2 * loud[0] : 2 * loud[-1] + 3]
+    return np.pad(kept, ((0, len(decibels) - len(kept)), (0, 0)), constant_values=-spec.top_db)
+
+
+def _band_widths(spec: FeatureSpec) -> np.ndarray:
+    """Return the width in Hz of each band, by which mel filters of unit area are weighted."""
+    edges = mel_to_hertz(np.linspace(0, hertz_to_mel(spec.sample_rate / 2), spec.bands + 1))
+    return np.diff(edges)
+
+
+@lru_cache(maxsize=1)
+def _levels(path: Path) -> np.ndarray:
+    with lzma.open(path) as file:
+        return np.load(file, allow_pickle=False)
+
+
+def _names(path: Path) -> list[str]:
+    return path.read_text("utf-8").split()

@@ -1,0 +1,143 @@
+"""Several corpora in one recipe, and CREMA-D as spectrograms that somebody else made."""
+
+import dataclasses
+import lzma
+import shutil
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+
+from ser_core import audio, corpora, dataset, features, recipe
+from ser_core.corpora import ready_made
+from tests.helpers import speech_like
+
+SPEC = features.FeatureSpec()
+SMALL = ('labels=["neutral", "happy", "sad", "angry"]', "augmentation.speeds=[]")
+NAMES = ["1001_DFA_ANG_XX", "1001_DFA_NEU_XX", "1002_IEO_SAD_HI", "1002_IEO_HAP_X"]
+
+
+def as_published(samples: np.ndarray) -> np.ndarray:
+    """Make bytes of a clip's first 3 s, as the description of the spectrograms says."""
+    clip = np.pad(samples[:48_000], (0, max(0, 48_000 - len(samples))))
+    power = librosa.feature.melspectrogram(
+        y=clip, sr=16_000, n_fft=1024, hop_length=256, n_mels=128
+    )
+    decibels = librosa.power_to_db(power, ref=np.max, top_db=80).T
+    decibels = decibels.reshape(len(decibels), 64, 2).mean(axis=2)[:188]
+    return np.round((decibels + 80) * 127 / 80).astype(np.uint8)
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def spectrograms(data):
+    folder = data / "crema_d_logmel"
+    folder.mkdir()
+    (folder / "names.txt").write_text("\n".join(NAMES) + "\n")
+    clips = [speech_like(1.5, 120 + 30 * at, seed=at) for at in range(len(NAMES))]
+    with lzma.open(folder / "logmel_u8.npy.xz", "wb") as file:
+        np.save(file, np.stack([as_published(clip) for clip in clips]))
+    ready_made._levels.cache_clear()
+    return clips
+
+
+def test_spectrograms_stand_in_for_recordings(spectrograms):
+    loaded = recipe.load("swift", [*SMALL, "data.corpus=crema-d"])
+    calls = []
+    found = dataset.load(loaded, on_clip=calls.append)
+    assert list(found.manifest.id) == sorted(f"crema-d/{name}" for name in NAMES)
+    assert found.features.values.shape == (4, 188, 64) and calls == [4] * 4
+    for row, values in zip(found.features.clip, found.features.values, strict=True):
+        name = found.manifest.id[row].removeprefix("crema-d/")
+        clip = audio.Clip(spectrograms[NAMES.index(name)], 16_000, name)
+        expected = features.log_mel(clip, SPEC).values[0]
+        assert np.abs(values - expected).mean() < 1.5
+
+
+def test_spectrograms_are_never_offered_as_sound(spectrograms):
+    assert corpora.installed() == []
+    with pytest.raises(corpora.CorpusError, match="no folder"):
+        corpora.scan("crema-d")
+
+
+def test_recordings_stand_before_spectrograms(spectrograms, data):
+    for name in NAMES:
+        path = data / "crema-d" / f"{name}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, spectrograms[NAMES.index(name)], 16_000)
+    found = dataset.select(recipe.load("swift", [*SMALL, "data.corpus=crema-d"]))
+    assert {path.suffix for path in found.path} == {".wav"}
+
+
+@pytest.mark.parametrize("setting", ["features.n_fft=512", "features.frames=94"])
+def test_other_features_than_were_made_are_refused(spectrograms, setting):
+    loaded = recipe.load("swift", [*SMALL, "data.corpus=crema-d", setting])
+    with pytest.raises(corpora.CorpusError, match="ready-made CREMA-D.*data get crema-d"):
+        dataset.load(loaded)
+
+
+def test_several_corpora_make_one_dataset(spectrograms, data, toy_ravdess):
+    shutil.copytree(toy_ravdess / "ravdess", data / "ravdess")
+    settings = [*SMALL, "data.corpus=ravdess+crema-d", "augmentation.speeds=[0.9]"]
+    found = dataset.load(recipe.load("swift", settings))
+    counts = found.manifest.corpus.value_counts()
+    assert counts.to_dict() == {"ravdess": 64, "crema-d": 4}
+    assert list(found.features.clip) == sorted(found.features.clip)
+    assert set(found.features.clip) == set(range(68))
+    sped = found.manifest.corpus.iloc[found.sped[0].clip]
+    assert set(sped) == {"ravdess"}, "nothing can be played of the others"
+
+
+def test_a_damaged_recording_is_not_trained_on(data, toy_ravdess):
+    shutil.copytree(toy_ravdess / "ravdess", data / "ravdess")
+    (data / "ravdess" / "03-01-01-01-02-01-01.wav").write_text("no sound")
+    assert len(dataset.select(recipe.load("swift", SMALL))) == 64
+
+
+def test_a_recipe_names_one_corpus_or_several():
+    assert recipe.load("swift").data.corpora == ("ravdess",)
+    several = recipe.load("swift", ["data.corpus=ravdess+tess"])
+    assert several.data.corpora == ("ravdess", "tess")
+    assert several.digest != recipe.load("swift").digest
+
+
+@pytest.mark.realdata
+def test_the_settings_of_the_spectrograms_are_swifts(data_dir):
+    """Quantise our features of RAVDESS likewise: trimming aside they agree to half a step."""
+    paths = corpora.scan("ravdess", data_dir / "ravdess").manifest.path[::150]
+    apart = []
+    for path in paths:
+        samples = audio.read(path).samples[:48_000]
+        levels = as_published(samples)
+        whole = features.decibels(
+            features.mel_power(np.pad(samples, (0, 48_000 - len(samples))), SPEC), 80
+        )
+        whole = whole.reshape(len(whole), 64, 2).mean(axis=2)[:188]
+        assert np.abs(ready_made.dequantised(levels) - whole).max() <= 80 / 127 / 2 + 1e-3
+        clip = audio.Clip(samples, 16_000, path.name)
+        ours = features.log_mel(clip, SPEC).values[0]
+        apart.append(np.abs(ready_made.trimmed(ready_made.dequantised(levels), SPEC) - ours).mean())
+    assert np.median(apart) < 0.3, "in dB; a hop more or less of silence is all that differs"
+
+
+@pytest.mark.realdata
+def test_the_spectrograms_are_complete_and_look_like_speech(data_dir, monkeypatch):
+    if not (data_dir / "crema_d_logmel").is_dir():
+        pytest.skip("no ready-made spectrograms in SER_DATA_DIR")
+    monkeypatch.setenv("SER_DATA_DIR", str(data_dir))
+    manifest = ready_made.manifest()
+    assert len(manifest) == 7429 and manifest.id.is_unique
+    assert manifest.speaker.nunique() == 91 and manifest.emotion.nunique() == 6
+    values = ready_made.windows(list(manifest.id[::40]), SPEC)
+    assert values.shape == (len(manifest[::40]), 188, 64) and values.dtype == np.float32
+    assert values.min() == -80 and values.max() <= 0
+    spread = [part.std() for part in values]
+    assert min(spread) > 1, "none is blank"
+    trimmed = dataclasses.replace(SPEC, trim_db=200.0)
+    assert (ready_made.windows(list(manifest.id[:5]), trimmed)[:, 0] > -80).any()
