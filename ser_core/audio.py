@@ -16,14 +16,8 @@ import soxr
 from ser_core.errors import UndertoneError
 
 # A clip's quality belongs to this module's interface; only for length does it live next door.
-from ser_core.quality import (  # noqa: F401
-    ACTIVITY_HOP,
-    LEAST_SPEECH,
-    Issue,
-    Quality,
-    quality,
-    speech_activity,
-)
+from ser_core.quality import LEAST_SPEECH, Issue, Quality, quality  # noqa: F401
+from ser_core.speech import ACTIVITY_HOP, speech_activity, voice_activity  # noqa: F401
 
 SAMPLE_RATE = 16_000
 
@@ -301,6 +295,19 @@ def _ffmpeg_block(frame) -> tuple[int, np.ndarray]:
     full_scale = 2.0 ** (8 * dtype.itemsize - 1)
     offset = full_scale if dtype.kind == "u" else 0
     return frame.sample_rate, ((samples - offset) / full_scale).astype(np.float32)
+
+
+def play_at(clip: Clip, speed: float) -> Clip:
+    """Return a clip as a tape plays it at another speed: tempo, pitch and formants change alike.
+
+    Args:
+        clip: of any rate, which the result has, too.
+        speed: a factor; 2 halves the duration and raises everything by an octave.
+    """
+    if speed == 1:
+        return clip
+    samples = soxr.resample(clip.samples, clip.sample_rate, clip.sample_rate / speed)
+    return replace(clip, samples=samples.clip(-1, 1))
 
 
 def trim(clip: Clip, *, top_db: float = 30) -> Clip:

@@ -1,7 +1,7 @@
-"""Augmentation of log-mel windows, for training only.
+"""Augmentation for training only.
 
-Everything happens in decibels on whole batches: cheap enough to be drawn anew for every epoch, so
-no augmented copy of the corpus is ever stored.
+Recordings played at other speeds are other recordings: their features are computed once and cached
+(`dataset.load`). All else happens in decibels on whole batches of windows, drawn anew each epoch.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Interval
 from pydantic import NonNegativeFloat, NonNegativeInt
 
-from ser_core.features import FeatureSpec, hertz_to_mel, mel_to_hertz
+from ser_core.features import FeatureSpec
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,9 @@ class Augmentation:
     """How far training windows are varied; zero turns a step off.
 
     Attributes:
-        tempo: sd of the log of the factor by which speech is slowed down or sped up.
-        pitch: sd of the log of the factor by which all frequencies are moved, as another vocal
-            tract would (Jaitly & Hinton 2013, vocal tract length perturbation).
-        shift: most frames by which the speech starts later.
+        speeds: factors at which each recording is also played, tempo, pitch and formants alike
+            (Ko et al. 2015, "Audio Augmentation for Speech Recognition").
+        delay: most frames by which the speech starts later.
         tilt_db: sd of a straight spectral tilt from the lowest to the highest band.
         noise: share of windows to which a noise floor is added.
         noise_db: quietest and loudest noise floor relative to the loudest point.
@@ -33,9 +32,8 @@ class Augmentation:
         mixup: alpha of the Beta distribution from which mixing weights come (Zhang et al. 2018).
     """
 
-    tempo: NonNegativeFloat = 0.12
-    pitch: NonNegativeFloat = 0.1
-    shift: NonNegativeInt = 12
+    speeds: tuple[Annotated[float, Interval(ge=0.5, le=2)], ...] = ()
+    delay: NonNegativeInt = 12
     tilt_db: NonNegativeFloat = 2.0
     noise: Annotated[float, Interval(ge=0, le=1)] = 0.2
     noise_db: tuple[float, float] = (-80.0, -40.0)
@@ -65,47 +63,22 @@ def augment(
     Returns:
         windows and targets of the same shapes.
     """
-    x = warp(windows, config, spec, rng)
+    x = delay(windows, config.delay, -spec.top_db, rng)
     # Serving pads with digital silence, so microphone and noise reach only what was recorded.
     recorded = (x > -spec.top_db).any(axis=2, keepdims=True)
-    coloured = add_noise(add_tilt(x, config.tilt_db, rng), config, rng)
-    x = np.where(recorded, coloured, np.float32(-spec.top_db))
-    x = mask(x, config, rng)
+    x = add_noise(add_tilt(x, config.tilt_db, rng), config, rng)
     x = np.maximum(x - x.max(axis=(1, 2), keepdims=True), -spec.top_db)
+    x = mask(np.where(recorded, x, np.float32(-spec.top_db)), config, rng)
     return mixup(x, targets, config.mixup, rng)
 
 
-def warp(
-    windows: np.ndarray, config: Augmentation, spec: FeatureSpec, rng: np.random.Generator
-) -> np.ndarray:
-    """Change tempo, pitch with formants, and onset of each window, by bilinear interpolation."""
-    n, frames, bands = windows.shape
-    tempo = np.exp(config.tempo * rng.standard_normal(n).clip(-2, 2))
-    pitch = np.exp(config.pitch * rng.standard_normal(n).clip(-2, 2))
-    onset = rng.integers(0, config.shift + 1, n)
-
-    frame = (np.arange(frames) - onset[:, None]) * tempo[:, None]
-    centre = _band_centres(spec)
-    hertz = mel_to_hertz(centre)
-    band = np.stack([np.interp(hertz_to_mel(hertz / p), centre, np.arange(bands)) for p in pitch])
-
-    padded = np.pad(windows, ((0, 0), (1, 1), (0, 0)), constant_values=-spec.top_db)
-    frame = (frame + 1).clip(0, frames + 1)
-    low = np.minimum(frame.astype(int), frames)
-    part = (frame - low)[..., None].astype(np.float32)
-    rows = np.arange(n)[:, None]
-    over_time = padded[rows, low] * (1 - part) + padded[rows, low + 1] * part
-
-    low = np.minimum(band.astype(int), bands - 2)
-    part = (band - low)[:, None, :].astype(np.float32)
-    below = np.take_along_axis(over_time, low[:, None, :], axis=2)
-    above = np.take_along_axis(over_time, low[:, None, :] + 1, axis=2)
-    return below * (1 - part) + above * part
-
-
-def _band_centres(spec: FeatureSpec) -> np.ndarray:
-    centres = np.linspace(0.0, hertz_to_mel(spec.sample_rate / 2), spec.n_mels + 2)[1:-1]
-    return centres.reshape(spec.bands, -1).mean(axis=1)
+def delay(windows: np.ndarray, most: int, floor: float, rng: np.random.Generator) -> np.ndarray:
+    """Let each window begin up to `most` frames later, behind silence at `floor` dB."""
+    delayed = np.full_like(windows, floor)
+    for later, window in zip(delayed, windows, strict=True):
+        frames = rng.integers(0, most + 1)
+        later[frames:] = window[: len(window) - frames]
+    return delayed
 
 
 def add_tilt(windows: np.ndarray, sd_db: float, rng: np.random.Generator) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The model folder: what is in it, how it is saved, checked and loaded.
 
-`model.keras` is the source of truth, `model.onnx` is what serves, `card.json` says everything
-about the model and `README.md` says it to people. Loading imports no TensorFlow.
+`model.keras` is the source of truth, `model.onnx` is what serves, `voice.npz` is what `profile`
+needs to know of it, `card.json` says everything about the model and `README.md` says it to people.
+Loading imports no TensorFlow.
 """
 
 import hashlib
@@ -19,8 +20,9 @@ from pydantic import TypeAdapter, ValidationError
 from ser_core.card import Card, model_card
 from ser_core.errors import UndertoneError
 from ser_core.features import FeatureSpec
+from ser_core.profile import Space
 
-FILES = ("model.keras", "model.onnx", "README.md")
+FILES = ("model.keras", "model.onnx", "voice.npz", "README.md")
 OUTPUTS = ("logits", "embedding", "attention")
 
 
@@ -39,11 +41,13 @@ class Bundle:
         card: what is known about it.
         folder: where it lies.
         session: the network, an ONNX Runtime session on one thread.
+        space: where it places voices.
     """
 
     card: Card
     folder: Path
     session: onnxruntime.InferenceSession
+    space: Space
 
     def run(self, windows: np.ndarray) -> dict[str, np.ndarray]:
         """Return `logits`, `embedding` and `attention`, each `(n, …)`, for windows `(n, …)`."""
@@ -76,7 +80,7 @@ def load(folder: Path) -> Bundle:
             f"{folder}/model.onnx cannot be run: {' '.join(str(error).split())}"
         ) from None
     _check_shapes(folder, card, session)
-    return Bundle(card, folder, session)
+    return Bundle(card, folder, session, _read_space(folder, session))
 
 
 def read_card(folder: Path) -> Card:
@@ -132,13 +136,30 @@ def _check_shapes(folder: Path, card: Card, session: onnxruntime.InferenceSessio
         )
 
 
-def save(model, card: Card, folder: Path) -> Card:
+def _read_space(folder: Path, session: onnxruntime.InferenceSession) -> Space:
+    try:
+        with np.load(folder / "voice.npz", allow_pickle=False) as stored:
+            space = Space(stored["kernel"], stored["population"])
+    except (OSError, ValueError, KeyError):
+        raise BundleError(f"{folder}/voice.npz cannot be read; copy the folder again") from None
+    sizes = {output.name: output.shape[-1] for output in session.get_outputs()}
+    expected = (sizes["embedding"], sizes["logits"])
+    if space.kernel.shape != expected or space.population.shape != expected[:1]:
+        raise BundleError(
+            f"{folder}/voice.npz is of another model: its kernel is {space.kernel.shape}, but "
+            f"{expected} is expected"
+        )
+    return space
+
+
+def save(model, card: Card, folder: Path, *, population: np.ndarray) -> Card:
     """Write a model folder, whole or not at all, and return its card with the files' sha256.
 
     Args:
-        model: a Keras model with the outputs of `OUTPUTS`.
+        model: a Keras model with the outputs of `OUTPUTS` and a dense layer `logits`.
         card: what is known about it; `files` is filled in here.
         folder: where; replaced if it exists.
+        population: `(size,)`, as in `profile.Space`.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -146,6 +167,8 @@ def save(model, card: Card, folder: Path) -> Card:
     try:
         model.save(made / "model.keras")
         export_onnx(made / "model.keras", made / "model.onnx", card.features)
+        kernel, _ = model.get_layer("logits").get_weights()
+        np.savez(made / "voice.npz", kernel=kernel, population=population.astype(np.float32))
         card = write_card(card, made)
         _check_parity(model, load(made))
         made.chmod(0o755)

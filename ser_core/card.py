@@ -11,7 +11,8 @@ class Evaluation:
     """One row of results: a protocol, and mean and sd over seeds, as fractions.
 
     Attributes:
-        protocol: a name from `splits.PROTOCOLS`.
+        protocol: a name from `splits.PROTOCOLS`; with `+voice(k)` if each clip was heard after k
+            others of its speaker, see `crossval.with_voice`.
         corpus: what was scored.
         labels: how many emotions.
         seeds: how many runs of the whole protocol.
@@ -22,6 +23,8 @@ class Evaluation:
         selective_accuracy: share of those answers that are right.
         fold_seconds: median time to train and test one fold.
         command: what prints this row again.
+        recall: by emotion, over all runs.
+        uar_by_sex: of the female and of the male speakers, over all runs.
     """
 
     protocol: str
@@ -39,6 +42,8 @@ class Evaluation:
     selective_accuracy: float
     fold_seconds: float
     command: str
+    recall: dict[str, float] = field(default_factory=dict)
+    uar_by_sex: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str,
     """
     return [
         {
-            "Tested on": f"**{row.protocol}**: {protocols[row.protocol]}",
+            "Tested on": f"**{row.protocol}**: {_in_words(row.protocol, protocols)}",
             "Right": _mean_sd(row.accuracy, row.accuracy_sd).replace(" ", "\u00a0") + "%",
             "UAR": _mean_sd(row.uar, row.uar_sd).replace(" ", "\u00a0") + "%",
             "Answered": f"{row.coverage:.0%}",
@@ -145,6 +150,12 @@ def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str,
         }
         for row in card.evaluation
     ]
+
+
+def _in_words(protocol: str, protocols: Mapping[str, str]) -> str:
+    base, _, clips = protocol.partition("+voice(")
+    known = f", each after {clips[:-1]} other clips of whom, unlabelled" if clips else ""
+    return protocols[base] + known
 
 
 def model_card(card: Card) -> str:

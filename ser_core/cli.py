@@ -62,54 +62,37 @@ def predict(
     files: Annotated[list[Path], typer.Argument(help="Recordings in any format.")],
     model: Model = "swift",
     timeline: Annotated[bool, typer.Option(help="Show each window.")] = False,
+    voice: Annotated[
+        Path | None, typer.Option(help="A voice profile of who speaks, kept by the app.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say which emotion each recording carries."""
-    from ser_core import audio
+    from ser_core import audio, profile
     from ser_core.recognizer import Recognizer
 
     recognizer = Recognizer.from_name(model)
+    if voice and not voice.is_file():
+        raise UndertoneError(f"there is no file '{voice}'; give a voice profile")
+    known = profile.from_json(voice.read_bytes(), recognizer.bundle) if voice else None
     documents, unreadable = [], 0
     for file in files:
         try:
             prediction = recognizer.predict(audio.read(file))
+            if known:
+                prediction = recognizer.with_voice(prediction, known)
         except audio.AudioError as error:
             unreadable += 1
             print(f"error: {file}: {error}", file=sys.stderr)
             continue
         if as_json:
-            documents.append(_plain(file, prediction))
+            documents.append({"file": str(file)} | prediction.as_dict())
         else:
             _show(file, prediction, timeline)
     if as_json:
         _print_json(documents)
     if unreadable:
         raise typer.Exit(2)
-
-
-def _plain(file: Path, prediction) -> dict:
-    """Return a prediction as the JSON objects of `predict` show it."""
-    quality = asdict(prediction.quality)
-    return {
-        "file": str(file),
-        "model": prediction.model,
-        "label": prediction.label,
-        "confidence": round(prediction.confidence, 4),
-        "abstained": prediction.abstained,
-        "reason": prediction.reason,
-        "probabilities": {name: round(p, 4) for name, p in prediction.probabilities.items()},
-        "duration": round(quality.pop("duration"), 3),
-        "quality": quality,
-        "windows": [
-            {
-                "start": round(window.start, 3),
-                "end": round(window.end, 3),
-                "probabilities": {name: round(p, 4) for name, p in window.probabilities.items()},
-            }
-            for window in prediction.windows
-        ],
-        "seconds": round(prediction.seconds, 4),
-    }
 
 
 def _show(file: Path, prediction, timeline: bool) -> None:
@@ -150,7 +133,7 @@ def train(
     from ser_core.recognizer import runs_dir
 
     loaded = recipes.load(recipe, settings)
-    rows = tuple(protocols.read_evaluation(path, loaded) for path in evaluation)
+    rows = tuple(row for path in evaluation for row in protocols.read_evaluations(path, loaded))
     folder = run_dir or runs_dir() / loaded.name
     with _progress() as progress:
         clips, epochs = (progress.add_task(name, visible=False) for name in ("features", ""))
@@ -178,6 +161,12 @@ def crossval(
     protocol: Annotated[str, typer.Option(help="How speakers are divided.")],
     seeds: Annotated[int, typer.Option(min=1, help="Runs of the whole protocol.")] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Folds trained at once.")] = os.cpu_count() or 1,
+    voices: Annotated[
+        list[int],
+        typer.Option(
+            "--voice", metavar="K", min=1, help="Measure also after K clips of each test speaker."
+        ),
+    ] = [],  # noqa: B006
     settings: Settings = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
@@ -207,17 +196,22 @@ def crossval(
         results = protocols.crossval(
             loaded, protocol, folder, seeds=seeds, jobs=jobs, on_fold=on_fold
         )
-    command = protocols.command(recipe, protocol, seeds, tuple(settings))
-    row = protocols.summarise(loaded, protocol, results, command)
+    command = protocols.command(recipe, protocol, seeds, voices=voices, settings=settings)
+    rows = [protocols.summarise(loaded, protocol, results, command)]
+    for clips in voices:
+        known = protocols.with_voice(loaded, results, folder, clips=clips)
+        rows.append(protocols.summarise(loaded, f"{protocol}+voice({clips})", known, command))
     if as_json:
-        _print_json(protocols.document(loaded, row, results))
+        _print_json(protocols.document(loaded, rows, results))
         return
-    print(
-        f"{loaded.name}, {protocol}, {row.seeds} seeds: UAR {row.uar:.1%} ± {row.uar_sd:.1%}, "
-        f"accuracy {row.accuracy:.1%} ± {row.accuracy_sd:.1%}, macro F1 {row.macro_f1:.1%}, "
-        f"ECE {row.ece:.1%}; {row.coverage:.0%} answered, of which "
-        f"{row.selective_accuracy:.1%} right; every fold in {folder}"
-    )
+    for row in rows:
+        print(
+            f"{loaded.name}, {row.protocol}, {row.seeds} seeds: UAR {row.uar:.1%} ± "
+            f"{row.uar_sd:.1%}, accuracy {row.accuracy:.1%} ± {row.accuracy_sd:.1%}, macro F1 "
+            f"{row.macro_f1:.1%}, ECE {row.ece:.1%}; {row.coverage:.0%} answered, of which "
+            f"{row.selective_accuracy:.1%} right"
+        )
+    print(f"every fold in {folder}")
 
 
 @app.command()
@@ -231,11 +225,12 @@ def evaluate(
 ) -> None:
     """Score a model on a corpus or on recordings of your own."""
     from ser_core import scoring
+    from ser_core.corpora import own
     from ser_core.recognizer import Recognizer
 
     if (corpus is None) == (manifest is None):
         raise UndertoneError("name either --corpus or --manifest")
-    frame = scoring.read_manifest(manifest) if manifest else scoring.corpus_manifest(corpus)
+    frame = own.read_table(manifest) if manifest else scoring.corpus_manifest(corpus)
     recognizer = Recognizer.from_name(model)
     with _progress() as progress:
         task = progress.add_task("recordings", total=len(frame))
@@ -255,24 +250,137 @@ def evaluate(
         print(f"  left out: {path}: {reason}")
 
 
-@data_app.command("check")
-def data_check(
-    name: Annotated[str | None, typer.Argument(help="A corpus; all if not given.")] = None,
+@data_app.command("list")
+def data_list(as_json: Json = False) -> None:
+    """List the corpora: those that can be had, and your own."""
+    from ser_core import corpora
+    from ser_core.corpora import ready_made
+
+    spectrograms = ready_made.manifest()
+    here = {name: len(corpora.scan(name).manifest) for name in corpora.installed()}
+    rows = [
+        {
+            "corpus": name,
+            "title": corpus.TITLE,
+            "licence": corpus.LICENCE,
+            "home": corpus.HOME,
+            "recordings": here.pop(name, 0),
+            "complete": corpus.CLIPS,
+        }
+        for name, corpus in corpora.CORPORA.items()
+    ]
+    rows += [{"corpus": name, "recordings": count} for name, count in here.items()]
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        if "title" not in row:
+            print(f"{row['corpus']}: {row['recordings']} recordings of your own")
+        elif row["recordings"]:
+            print(f"{row['corpus']}: {row['recordings']} of {row['complete']} recordings")
+        else:
+            print(f"{row['corpus']}: not here; {row['complete']} recordings, {row['licence']}")
+    if spectrograms is not None:
+        print(f"{ready_made.CORPUS}, as spectrograms without sound: {len(spectrograms)}")
+
+
+@data_app.command("get")
+def data_get(
+    name: Annotated[str, typer.Argument(help="A corpus.")],
+    channel: Annotated[list[str], typer.Option(help="Only this: speech or song.")] = [],  # noqa: B006
+    kaggle: Annotated[bool, typer.Option(help="Its copy on Kaggle, with kagglehub.")] = False,
+    accept_licence: Annotated[bool, typer.Option(help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what lies in the data folder: utterances, copies, files that do not belong."""
+    """Download a corpus; goes on where it stopped, and does nothing if all is there."""
+    from ser_core import corpora
+    from ser_core.corpora import install
+
+    def accepts(corpus: corpora.Corpus) -> bool:
+        about = f"{corpus.TITLE} ({corpus.CITATION}; {corpus.HOME})"
+        print(f"{about} is under this licence: {corpus.LICENCE}.", file=sys.stderr)
+        if accept_licence or not sys.stdin.isatty():
+            return accept_licence
+        return typer.confirm("Do you accept it?", err=True)
+
+    if kaggle:
+        found = install.from_kaggle(name, accepts=accepts)
+    else:
+        with _progress(in_bytes=True) as progress:
+            task, totals = progress.add_task(name, visible=False), []
+
+            def on_total(more: int) -> None:
+                totals.append(more)
+                _show_progress(progress, task, total=sum(totals))
+
+            found = install.get(
+                name,
+                accepts=accepts,
+                channels=tuple(channel),
+                on_total=on_total,
+                on_bytes=lambda more: progress.advance(task, more),
+            )
+    _show_installed(name, found, corpora.corpus_dir(name), as_json)
+
+
+@data_app.command("add")
+def data_add(
+    name: Annotated[str, typer.Argument(help="A corpus, or a new name for your own.")],
+    source: Annotated[Path, typer.Argument(help="A folder, a ZIP archive, or a table.")],
+    as_json: Json = False,
+) -> None:
+    """Take a corpus from where it lies: a published one, or your own.
+
+    Your own is a folder for each emotion, or a CSV or Parquet table with the columns path, emotion
+    and, if known, speaker, sex, language.
+    """
+    from ser_core import corpora
+    from ser_core.corpora import install
+
+    found = install.add(name, source)
+    _show_installed(name, found, corpora.corpus_dir(name), as_json)
+
+
+def _show_installed(name: str, found, folder: Path, as_json: bool) -> None:
+    count, speakers = len(found.manifest), len(set(found.manifest.speaker) - {""})
+    if as_json:
+        _print_json({"corpus": name, "folder": folder, "recordings": count, "speakers": speakers})
+    else:
+        check = f"python -m ser_core data check {name}"
+        print(f"{folder}: {count} recordings of {speakers or 'unnamed'} speakers; now `{check}`")
+
+
+@data_app.command("check")
+def data_check(
+    name: Annotated[str | None, typer.Argument(help="A corpus; all here if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Listen to every recording and list what is left out: damaged, contradictory, repeated."""
     from ser_core import corpora
 
-    scans = {corpus: corpora.scan(corpus) for corpus in ([name] if name else corpora.CORPORA)}
+    names = [name] if name else corpora.installed()
+    if not names:
+        raise UndertoneError(f"there is no corpus in {corpora.data_dir()}; see `data list`")
+    scans = {}
+    with _progress() as progress:
+        for corpus in names:
+            task = progress.add_task(corpus, visible=False)
+
+            def on_clip(total: int, task: int = task) -> None:
+                _show_progress(progress, task, total=total, advance=1)
+
+            scans[corpus] = corpora.check(corpus, on_clip=on_clip)
     if as_json:
         _print_json(
             [
                 {
                     "corpus": corpus,
                     "utterances": len(found.manifest),
-                    "speakers": found.manifest.speaker.nunique(),
+                    "speakers": len(set(found.manifest.speaker) - {""}),
                     "duplicates": found.duplicates,
                     "unknown": found.unknown,
+                    "bad": {str(path): reason for path, reason in found.bad.items()},
+                    "repeated": {str(path): reason for path, reason in found.repeated.items()},
                 }
                 for corpus, found in scans.items()
             ]
@@ -280,7 +388,8 @@ def data_check(
         return
     for corpus, found in scans.items():
         frame = found.manifest
-        print(f"{corpus}: {len(frame)} utterances of {frame.speaker.nunique()} speakers")
+        speakers = len(set(frame.speaker) - {""}) or "unnamed"
+        print(f"{corpus}: {len(frame)} utterances of {speakers} speakers")
         for channel, part in frame.groupby("channel"):
             counts = part.emotion.value_counts()
             print(f"  {channel}: {len(part)}: " + ", ".join(f"{e} {n}" for e, n in counts.items()))
@@ -288,6 +397,10 @@ def data_check(
             print(f"  copy, left out: {path}")
         for path in found.unknown:
             print(f"  not of this corpus, left out: {path}")
+        for path, reason in found.bad.items():
+            print(f"  left out: {path}: {reason}")
+        for path, reason in found.repeated.items():
+            print(f"  kept, as published: {path}: {reason}")
 
 
 @data_app.command("manifest")
@@ -299,7 +412,7 @@ def data_manifest(
 
     frame = corpora.scan(name).manifest
     if as_json:
-        _print_json(frame.to_dict("records"))
+        _print_json(frame.astype(object).where(frame.notna(), None).to_dict("records"))
     else:
         frame.to_csv(sys.stdout, index=False)
 
@@ -346,10 +459,11 @@ def models_verify(
     print(f"{folder}: every file is what its card describes, and the model loads")
 
 
-def _progress():
+def _progress(*, in_bytes: bool = False):
     from rich.console import Console
     from rich.progress import (
         BarColumn,
+        DownloadColumn,
         MofNCompleteColumn,
         Progress,
         TextColumn,
@@ -359,7 +473,7 @@ def _progress():
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        DownloadColumn() if in_bytes else MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         # Gone when it is done, and not there for a file: an error is the one line that stays.

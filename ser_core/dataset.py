@@ -1,4 +1,4 @@
-"""A corpus as a recipe sees it: which utterances, under which labels, with which features."""
+"""Corpora as a recipe sees them: which utterances, under which labels, with which features."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from ser_core import corpora
+from ser_core.corpora import ready_made
 from ser_core.errors import UndertoneError
-from ser_core.features import FeatureSet, extract
+from ser_core.features import FeatureSet, FeatureSpec, extract
 from ser_core.recipe import Recipe
 
 
@@ -24,21 +25,27 @@ class Dataset:
         manifest: a row an utterance.
         truth: int `(utterances,)`, positions in the recipe's labels.
         features: windows; their `clip` is a row of the manifest.
+        sped: the same of the recordings played at each of the recipe's other speeds, to train on;
+            ready-made spectrograms have no such windows.
     """
 
     manifest: pd.DataFrame
     truth: np.ndarray
     features: FeatureSet
+    sped: tuple[FeatureSet, ...]
 
 
 def select(recipe: Recipe) -> pd.DataFrame:
     """Return the manifest of the utterances that a recipe asks for.
 
+    Damaged recordings are left out (see `corpora.check`). Where there are no recordings of CREMA-D,
+    ready-made spectrograms of it will do.
+
     Raises:
-        CorpusError: the corpus is missing.
+        CorpusError: a corpus is missing.
         DatasetError: no recording has one of the labels.
     """
-    manifest = corpora.scan(recipe.data.corpus).manifest
+    manifest = pd.concat([_recordings(name) for name in recipe.data.corpora], ignore_index=True)
     wanted = manifest.channel.isin(recipe.data.channels) & manifest.emotion.isin(recipe.labels)
     manifest = manifest[wanted].reset_index(drop=True)
     lacking = set(recipe.labels) - set(manifest.emotion)
@@ -55,15 +62,47 @@ def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None)
 
     Args:
         recipe: which utterances and features.
-        on_clip: called after each recording with the number of all, for a progress bar.
+        on_clip: called after each recording, at each speed, with the number of all of these.
 
     Raises:
-        CorpusError: the corpus is missing.
+        CorpusError: a corpus is missing, or has not the features that the recipe asks for.
         DatasetError: a recording cannot be read, or no recording has one of the labels.
     """
     manifest = select(recipe)
-    features = extract(list(manifest.path), recipe.features, on_clip=lambda: on_clip(len(manifest)))
+    speeds = (1.0, *recipe.augmentation.speeds)
+
+    def done() -> None:
+        on_clip(len(manifest) * len(speeds))
+
+    features, *sped = (_features(manifest, recipe.features, speed, done) for speed in speeds)
     for index, reason in features.failed.items():
         raise DatasetError(f"{manifest.path[index]}: {reason}")
     position = {label: index for index, label in enumerate(recipe.labels)}
-    return Dataset(manifest, manifest.emotion.map(position).to_numpy(int), features)
+    return Dataset(manifest, manifest.emotion.map(position).to_numpy(int), features, tuple(sped))
+
+
+def _recordings(name: str) -> pd.DataFrame:
+    if name == ready_made.CORPUS and name not in corpora.installed():
+        spectrograms = ready_made.manifest()
+        if spectrograms is not None:
+            return spectrograms
+    return corpora.check(name).manifest
+
+
+def _features(
+    manifest: pd.DataFrame, spec: FeatureSpec, speed: float, on_clip: Callable[[], None]
+) -> FeatureSet:
+    ready = manifest.path.map(ready_made.is_ready_made).to_numpy(bool)
+    if not ready.any():
+        return extract(list(manifest.path), spec, speed=speed, on_clip=on_clip)
+    heard, made = np.flatnonzero(~ready), np.flatnonzero(ready)
+    found = extract(list(manifest.path[heard]), spec, speed=speed, on_clip=on_clip)
+    values, clip = found.values, heard[found.clip]
+    if speed == 1:
+        values = np.concatenate([values, ready_made.windows(list(manifest.id[made]), spec)])
+        clip = np.append(clip, made)
+    for _ in made:
+        on_clip()
+    order = np.argsort(clip, kind="stable")
+    failed = {int(heard[index]): reason for index, reason in found.failed.items()}
+    return FeatureSet(values[order], clip[order], failed)

@@ -70,8 +70,13 @@ def report(truth: np.ndarray, probabilities: np.ndarray, labels: tuple[str, ...]
             label: ClassReport(float(p), float(r), float(f), int(s))
             for label, p, r, f, s in zip(labels, precision, recall, f1, support, strict=True)
         },
-        confusion=confusion_matrix(truth, guess, labels=classes).tolist(),
+        confusion=confusion(truth, probabilities, labels).tolist(),
     )
+
+
+def confusion(truth: np.ndarray, probabilities: np.ndarray, labels: tuple[str, ...]) -> np.ndarray:
+    """Return counts `(labels, labels)` of what was heard (columns) as which label (rows)."""
+    return confusion_matrix(truth, probabilities.argmax(axis=1), labels=np.arange(len(labels)))
 
 
 def expected_calibration_error(

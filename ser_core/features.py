@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -63,29 +63,43 @@ class FeatureSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def mel_power(samples: np.ndarray, spec: FeatureSpec) -> np.ndarray:
-    """Return the mel power spectrogram, as `librosa.feature.melspectrogram` has it.
+def mel_power(
+    samples: np.ndarray, spec: FeatureSpec, *, first: int = 0, last: int | None = None
+) -> np.ndarray:
+    """Return the mel power spectrogram, as `librosa.feature.melspectrogram` has it, or part of it.
 
     Args:
         samples: float `(n,)`; frames are centred and the ends padded with zeros.
         spec: which frames and bands.
+        first: the first frame wanted.
+        last: the frame after the last one wanted; by default all that there are.
 
     Returns:
-        float32 `(1 + n // hop_length, n_mels)`.
+        float32 `(frames, n_mels)`; of all there are `1 + n // hop_length`.
     """
-    half = spec.n_fft // 2
-    padded = np.pad(np.asarray(samples, np.float32), half)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
+    every = 1 + len(samples) // spec.hop_length
+    last = every if last is None else min(last, every)
     window, filters = _hann(spec.n_fft), mel_filters(spec.sample_rate, spec.n_fft, spec.n_mels)
-    power = np.empty((len(frames), spec.n_mels), np.float32)
+    power = np.empty((last - first, spec.n_mels), np.float32)
     # A product as small as a clip's is done before a second thread has woken up. (Should several
     # threads meet here, BLAS may stay at one thread: slower for others, but never wrong.)
     with _blas().limit(limits=1):
         # In blocks, so that an hour of audio needs no more memory than a minute.
-        for start in range(0, len(frames), 4096):
-            spectrum = np.fft.rfft(frames[start : start + 4096] * window)
-            power[start : start + 4096] = (spectrum.real**2 + spectrum.imag**2) @ filters.T
+        for start in range(first, last, 4096):
+            frames = _frames(samples, spec, start, min(start + 4096, last))
+            spectrum = np.fft.rfft(frames * window)
+            end = start - first + len(frames)
+            power[start - first : end] = (spectrum.real**2 + spectrum.imag**2) @ filters.T
     return power
+
+
+def _frames(samples: np.ndarray, spec: FeatureSpec, first: int, last: int) -> np.ndarray:
+    """Return the analysis frames from `first` to before `last`, `(last - first, n_fft)`."""
+    half = spec.n_fft // 2
+    begin, end = first * spec.hop_length - half, (last - 1) * spec.hop_length + half
+    inside = np.asarray(samples[max(begin, 0) : end], np.float32)
+    padded = np.pad(inside, (max(-begin, 0), max(end - len(samples), 0)))
+    return np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
 
 
 def decibels(power: np.ndarray, top_db: float) -> np.ndarray:
@@ -124,20 +138,54 @@ def log_mel(clip: audio.Clip, spec: FeatureSpec) -> Windows:
     Raises:
         ValueError: the clip's sample rate is not the spec's.
     """
+    return join(list(log_mel_batches(clip, spec)), spec)
+
+
+def log_mel_batches(
+    clip: audio.Clip,
+    spec: FeatureSpec,
+    *,
+    keep: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    size: int = 32,
+) -> Iterator[Windows]:
+    """Yield what `log_mel` returns, at most `size` windows at a time: an hour fits in memory.
+
+    Args:
+        clip: of any length.
+        spec: which features.
+        keep: tells from the windows' starts and ends in seconds which of them are wanted, bool
+            `(windows,)`; not asked about a clip of one window.
+        size: most windows at a time.
+    """
     if clip.sample_rate != spec.sample_rate:
         raise ValueError(
             f"the clip has {clip.sample_rate} Hz but {spec.sample_rate} Hz are expected; "
             "read it with ser_core.audio.read"
         )
     begin, end = audio.speech_bounds(clip.samples, top_db=spec.trim_db)
-    power = mel_power(clip.samples[begin:end], spec)
-    first = window_starts(len(power), spec.frames)
-    values = np.stack([_window(power[start : start + spec.frames], spec) for start in first])
-    seconds = spec.hop_length / spec.sample_rate
-    offset = begin / spec.sample_rate
-    starts = offset + first * seconds
+    samples = clip.samples[begin:end]
+    first = window_starts(1 + len(samples) // spec.hop_length, spec.frames)
+    starts = begin / spec.sample_rate + first * (spec.hop_length / spec.sample_rate)
     ends = np.minimum(starts + spec.window_seconds, end / spec.sample_rate)
-    return Windows(values, starts, ends)
+    wanted = keep(starts, ends) if keep and len(first) > 1 else np.ones(len(first), bool)
+    for batch in range(0, len(first), size):
+        chosen = batch + np.flatnonzero(wanted[batch : batch + size])
+        if not len(chosen):
+            continue
+        base = first[chosen[0]]
+        power = mel_power(samples, spec, first=base, last=first[chosen[-1]] + spec.frames)
+        values = [_window(power[at : at + spec.frames], spec) for at in first[chosen] - base]
+        yield Windows(np.stack(values), starts[chosen], ends[chosen])
+
+
+def join(parts: Sequence[Windows], spec: FeatureSpec) -> Windows:
+    """Return the windows of all parts, which may be none."""
+    empty = Windows(np.empty((0, spec.frames, spec.bands), np.float32), np.empty(0), np.empty(0))
+    return Windows(
+        values=np.concatenate([part.values for part in (empty, *parts)]),
+        starts=np.concatenate([part.starts for part in (empty, *parts)]),
+        ends=np.concatenate([part.ends for part in (empty, *parts)]),
+    )
 
 
 def window_starts(length: int, frames: int) -> np.ndarray:
@@ -215,6 +263,7 @@ def extract(
     paths: Sequence[Path],
     spec: FeatureSpec,
     *,
+    speed: float = 1.0,
     on_clip: Callable[[], None] = lambda: None,
 ) -> FeatureSet:
     """Return the log-mel windows of many recordings, from the cache where it has them.
@@ -222,12 +271,13 @@ def extract(
     Args:
         paths: recordings.
         spec: which features.
+        speed: factor at which the recordings are played, see `audio.play_at`.
         on_clip: called after each recording, on any thread, for a progress bar.
     """
 
     def one(path: Path) -> np.ndarray | str:
         try:
-            return cached_log_mel(path, spec)
+            return cached_log_mel(path, spec, speed)
         except (audio.AudioError, OSError) as error:
             return str(error)
         finally:
@@ -249,20 +299,22 @@ def extract(
 _CACHE = "log-mel-1"
 
 
-def cached_log_mel(path: Path, spec: FeatureSpec) -> np.ndarray:
-    """Return the log-mel windows of one recording, computed once per content and spec.
+def cached_log_mel(path: Path, spec: FeatureSpec, speed: float = 1.0) -> np.ndarray:
+    """Return the log-mel windows of one recording, computed once per content, spec and speed.
 
     Raises:
         AudioError: the recording cannot be read.
     """
     content = Path(path).read_bytes()
     key = hashlib.sha256(content).hexdigest()
-    kept = cache_dir() / _CACHE / spec.digest / f"{key}.npy"
+    played = "" if speed == 1 else f"-at-{speed:g}"
+    kept = cache_dir() / _CACHE / (spec.digest + played) / f"{key}.npy"
     try:
         return np.load(kept, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         # Absent, or cut off by a full disk: compute it (again).
-        values = log_mel(audio.read(content, name=str(path)), spec).values
+        clip = audio.play_at(audio.read(content, name=str(path)), speed)
+        values = log_mel(clip, spec).values
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npy", delete=False) as file:
         np.save(file, values)

@@ -25,12 +25,13 @@ def cnn_bilstm(frames: int, bands: int, classes: int, config: CnnBiLstm) -> kera
         config: hyper-parameters.
     """
     window = keras.Input((frames, bands), name="log_mel")
-    x = layers.BatchNormalization(name="per_band")(window)
-    for filters in config.filters:
+    x = average_frames(window, config.averaged_frames)
+    x = layers.BatchNormalization(name="per_band")(x)
+    for filters, pool in zip(config.filters, config.pooling, strict=True):
         x = layers.Conv1D(filters, config.kernel_size, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization()(x)
         x = layers.Activation("relu")(x)
-        x = layers.MaxPooling1D(2)(x)
+        x = layers.MaxPooling1D(pool)(x)
         x = layers.SpatialDropout1D(config.spatial_dropout)(x)
     x = layers.Dropout(config.dropout)(x)
     # With Keras 3.15 on JAX and a GPU, validation stayed at chance; on a CPU the same code learns.
@@ -47,6 +48,13 @@ def cnn_bilstm(frames: int, bands: int, classes: int, config: CnnBiLstm) -> kera
     logits = layers.Dense(classes, name="logits")(x)
     outputs = {"logits": logits, "embedding": embedding, "attention": attention}
     return keras.Model(window, outputs, name="cnn_bilstm")
+
+
+def average_frames(x, count: int):
+    """Average every `count` frames of `(n, frames, bands)` into one; a rest is left out."""
+    _, frames, bands = x.shape
+    x = x[:, : frames // count * count]
+    return ops.mean(ops.reshape(x, (-1, frames // count, count, bands)), axis=2)
 
 
 def attentive_statistics(x):

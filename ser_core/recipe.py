@@ -30,10 +30,15 @@ Label = Literal[tuple(EMOTIONS)]
 
 @dataclass(frozen=True)
 class Data:
-    """Which utterances: a corpus, and which of its channels."""
+    """Which utterances: a corpus or several (`"ravdess+tess"`), and which of their channels."""
 
     corpus: str = "ravdess"
     channels: tuple[str, ...] = ("speech",)
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """The names of the corpora."""
+        return tuple(self.corpus.split("+"))
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,9 @@ class CnnBiLstm:
     """Hyper-parameters of `networks.cnn_bilstm`.
 
     Attributes:
-        filters: channels of each convolution, after which time is halved.
+        averaged_frames: frames averaged into one before the first convolution.
+        filters: channels of each convolution.
+        pooling: factor by which each convolution's output is shortened, the maxima kept.
         kernel_size: frames a convolution spans.
         lstm_units: units in each direction.
         embedding: size of the embedding.
@@ -50,12 +57,19 @@ class CnnBiLstm:
     """
 
     name: Literal["cnn-bilstm"]
+    averaged_frames: Positive = 1
     filters: Annotated[tuple[Positive, ...], Len(1)] = (128, 192, 256)
+    pooling: tuple[Positive, ...] = (2, 2, 2)
     kernel_size: Positive = 5
     lstm_units: Positive = 96
     embedding: Positive = 128
     dropout: Share = 0.3
     spatial_dropout: Share = 0.1
+
+    def __post_init__(self) -> None:
+        """Check what types alone cannot."""
+        if len(self.pooling) != len(self.filters):
+            raise ValueError("pooling and filters must be equally many")
 
 
 @dataclass(frozen=True)

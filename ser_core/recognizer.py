@@ -2,13 +2,13 @@
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ser_core import audio, bundle, features
+from ser_core import audio, bundle, features, profile
 
 DEFAULT_MODEL = "swift"
 MODELS = Path(__file__).parent.parent / "models"
@@ -59,6 +59,29 @@ class Prediction:
     model: str
     seconds: float
 
+    def as_dict(self) -> dict:
+        """Return what `predict --json` shows of a recording: plain values, rounded."""
+        quality = asdict(self.quality)
+        return {
+            "model": self.model,
+            "label": self.label,
+            "confidence": round(self.confidence, 4),
+            "abstained": self.abstained,
+            "reason": self.reason,
+            "probabilities": _rounded(self.probabilities),
+            "duration": round(quality.pop("duration"), 3),
+            "quality": quality,
+            "windows": [
+                {
+                    "start": round(window.start, 3),
+                    "end": round(window.end, 3),
+                    "probabilities": _rounded(window.probabilities),
+                }
+                for window in self.windows
+            ],
+            "seconds": round(self.seconds, 4),
+        }
+
 
 class Recognizer:
     """Hears emotions in clips; safe to share between threads, never changed after it is made."""
@@ -77,21 +100,42 @@ class Recognizer:
         """
         return cls(bundle.load(find_model(name_or_folder)))
 
-    def predict(self, clip: audio.Clip) -> Prediction:
+    def predict(
+        self, clip: audio.Clip, *, on_batch: Callable[[float], None] = lambda done: None
+    ) -> Prediction:
         """Predict one clip of any length.
 
         Clips longer than a window are judged window by window, windows without speech left out.
+
+        Args:
+            clip: what to judge.
+            on_batch: called as the work proceeds with the fraction that is done; whatever it
+                raises ends the work.
         """
-        return self.predict_many([clip])[0]
+        started = time.perf_counter()
+        quality = audio.quality(clip)
+        heard, outputs = [], [self.bundle.run(features.join([], self.card.features).values)]
+        for windows in () if _hopeless(quality) else _speech(clip, self.card.features):
+            outputs.append(self.bundle.run(windows.values))
+            # Of a long clip, what the network saw is too much to keep.
+            heard.append(replace(windows, values=windows.values[:0]))
+            on_batch(float(windows.ends[-1]) / clip.duration)
+        return self._prediction(
+            quality,
+            features.join(heard, self.card.features),
+            {name: np.concatenate([part[name] for part in outputs]) for name in outputs[0]},
+            time.perf_counter() - started,
+        )
 
     def predict_many(self, clips: Sequence[audio.Clip]) -> list[Prediction]:
-        """Predict many clips in common batches; `seconds` is each one's share of the time."""
+        """Predict many short clips in common batches; `seconds` is each one's share of the time."""
         if not clips:
             return []
         started = time.perf_counter()
+        spec = self.card.features
         qualities = [audio.quality(clip) for clip in clips]
         windows = [
-            _none(self.card.features) if _hopeless(quality) else _speech(clip, self.card.features)
+            features.join([] if _hopeless(quality) else list(_speech(clip, spec)), spec)
             for clip, quality in zip(clips, qualities, strict=True)
         ]
         outputs = self._run(np.concatenate([item.values for item in windows]))
@@ -115,24 +159,10 @@ class Recognizer:
         outputs: dict[str, np.ndarray],
         seconds: float,
     ) -> Prediction:
-        labels = self.card.labels
         by_window = _softmax(outputs["logits"] / self.card.temperature)
-        judged = len(by_window) > 0
-        mean = by_window.mean(axis=0) if judged else np.full(len(labels), 1 / len(labels))
-        best = int(mean.argmax())
-        confidence = float(mean[best])
-        reason = self._reason(quality, confidence)
         attention, times = _attention(windows, outputs["attention"], self.card.features)
         return Prediction(
-            probabilities=_by_label(labels, mean),
-            label=labels[best] if judged else None,
-            confidence=confidence,
-            abstained=bool(reason),
-            reason=reason,
-            windows=tuple(
-                Window(float(start), float(end), _by_label(labels, row))
-                for start, end, row in zip(windows.starts, windows.ends, by_window, strict=True)
-            ),
+            **self._answer(quality, windows.starts, windows.ends, by_window),
             attention=attention,
             attention_times=times,
             embedding=outputs["embedding"].sum(axis=0) / max(len(by_window), 1),
@@ -140,6 +170,55 @@ class Recognizer:
             model=self.card.name,
             seconds=seconds,
         )
+
+    def _answer(
+        self,
+        quality: audio.Quality,
+        starts: Sequence[float],
+        ends: Sequence[float],
+        by_window: np.ndarray,
+    ) -> dict:
+        labels = self.card.labels
+        judged = len(by_window) > 0
+        mean = by_window.mean(axis=0) if judged else np.full(len(labels), 1 / len(labels))
+        best = int(mean.argmax())
+        confidence = float(mean[best])
+        reason = self._reason(quality, confidence)
+        return {
+            "probabilities": _by_label(labels, mean),
+            "label": labels[best] if judged else None,
+            "confidence": confidence,
+            "abstained": bool(reason),
+            "reason": reason,
+            "windows": tuple(
+                Window(float(start), float(end), _by_label(labels, row))
+                for start, end, row in zip(starts, ends, by_window, strict=True)
+            ),
+        }
+
+    def with_voice(self, prediction: Prediction, voice: profile.Voice) -> Prediction:
+        """Return a prediction as it is once the speaker's voice is known.
+
+        Args:
+            prediction: of this model.
+            voice: of who speaks in it.
+
+        Raises:
+            ProfileError: the profile was made for another model.
+        """
+        profile.check(voice, self.bundle)
+        change = profile.correction(np.array(voice.mean), voice.clips, self.bundle.space)
+        windows = prediction.windows
+        values = np.array([list(window.probabilities.values()) for window in windows])
+        # Their logarithms are the logits over the temperature, but for a constant.
+        logits = np.log(np.maximum(values.reshape(len(windows), len(change)), 1e-30))
+        answer = self._answer(
+            prediction.quality,
+            [window.start for window in windows],
+            [window.end for window in windows],
+            _softmax(logits + change / self.card.temperature),
+        )
+        return replace(prediction, **answer)
 
     def _reason(self, quality: audio.Quality, confidence: float) -> str:
         errors = [issue.text for issue in quality.issues if issue.severity == "error"]
@@ -182,31 +261,23 @@ def runs_dir() -> Path:
 
 
 def _hopeless(quality: audio.Quality) -> bool:
-    return any(issue.code == "silent" for issue in quality.issues)
+    return not quality.speech_seconds
 
 
-def _speech(clip: audio.Clip, spec: features.FeatureSpec) -> features.Windows:
-    """Return the clip's windows, of a long clip only those with enough speech."""
-    windows = features.log_mel(clip, spec)
-    if len(windows.values) == 1:
-        return windows
-    active = audio.speech_activity(clip.samples)
-    hop = audio.ACTIVITY_HOP / clip.sample_rate
-    spoken = [
-        active[int(start / hop) : int(end / hop)].sum() * hop
-        for start, end in zip(windows.starts, windows.ends, strict=True)
-    ]
-    # Where words are so far apart that no window holds enough, those with most must do.
-    return _take(windows, np.array(spoken) >= min(audio.LEAST_SPEECH, max(spoken)))
+def _speech(clip: audio.Clip, spec: features.FeatureSpec) -> Iterator[features.Windows]:
+    """Yield the clip's windows in batches, of a long clip only those with enough speech."""
 
+    def enough(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        active = audio.voice_activity(clip.samples)
+        hop = audio.ACTIVITY_HOP / clip.sample_rate
+        spoken = [
+            active[int(start / hop) : int(end / hop)].sum() * hop
+            for start, end in zip(starts, ends, strict=True)
+        ]
+        # Where words are so far apart that no window holds enough, those with most must do.
+        return np.array(spoken) >= min(audio.LEAST_SPEECH, max(spoken))
 
-def _none(spec: features.FeatureSpec) -> features.Windows:
-    empty = np.empty((0, spec.frames, spec.bands), np.float32)
-    return features.Windows(empty, np.empty(0), np.empty(0))
-
-
-def _take(windows: features.Windows, chosen: np.ndarray) -> features.Windows:
-    return features.Windows(windows.values[chosen], windows.starts[chosen], windows.ends[chosen])
+    return features.log_mel_batches(clip, spec, keep=enough, size=_BATCH)
 
 
 def _part(outputs: dict[str, np.ndarray], start: int, end: int) -> dict[str, np.ndarray]:
@@ -234,3 +305,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 def _by_label(labels: Sequence[str], values: np.ndarray) -> dict[str, float]:
     return {label: float(value) for label, value in zip(labels, values, strict=True)}
+
+
+def _rounded(probabilities: dict[str, float]) -> dict[str, float]:
+    return {name: round(p, 4) for name, p in probabilities.items()}

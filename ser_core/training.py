@@ -20,6 +20,7 @@ from ser_core.augment import augment
 from ser_core.card import Card, Evaluation, Provenance
 from ser_core.dataset import Dataset
 from ser_core.errors import UndertoneError
+from ser_core.features import FeatureSet
 from ser_core.recipe import Recipe
 
 
@@ -88,7 +89,8 @@ def train(
 
     _write_json(run_dir / "metrics.json", {"validation": asdict(fitted.validation)})
     card = describe(recipe, data, split, fitted, evaluations)
-    return bundle.save(fitted.model, card, run_dir / "model")
+    population = mean_voice(fitted.model, data, split.train)
+    return bundle.save(fitted.model, card, run_dir / "model", population=population)
 
 
 def fit(
@@ -127,7 +129,9 @@ def fit(
         weighted_metrics=[keras.metrics.CategoricalAccuracy(name="uar")],
     )
     validation = AveragedWeights(
-        classifier, _windows(recipe, data, split.validation), config.averaging
+        classifier,
+        _windows(recipe, data.truth, data.features, split.validation),
+        config.averaging,
     )
     events = folder / "events.jsonl"
     events.unlink(missing_ok=True)
@@ -177,19 +181,26 @@ def learning_rate(config, steps: int) -> keras.optimizers.schedules.LearningRate
 
 
 class Batches(keras.utils.PyDataset):
-    """Shuffled, augmented batches of a training part: windows, soft targets, class weights."""
+    """Shuffled, augmented batches of a training part: windows, soft targets, class weights.
+
+    An epoch has as many windows as the part has at its own speed, drawn from those at all speeds.
+    """
 
     def __init__(self, recipe: Recipe, data: Dataset, rows: np.ndarray, seed: int):
         """Prepare the windows of some rows of a dataset."""
         super().__init__()
         self.recipe, self.seed, self.epoch = recipe, seed, 0
-        self.values, self.targets, self.weights = _windows(recipe, data, rows)
-        self.size = min(recipe.training.batch_size, len(self.values))
+        parts = [
+            _windows(recipe, data.truth, features, rows) for features in (data.features, *data.sped)
+        ]
+        self.values, self.targets, self.weights = map(np.concatenate, zip(*parts, strict=True))
+        self.size = min(recipe.training.batch_size, len(parts[0][0]))
+        self.batches = len(parts[0][0]) // self.size
         self._shuffle()
 
     def __len__(self) -> int:
-        """Return the number of batches; what does not fill one waits for another epoch."""
-        return len(self.values) // self.size
+        """Return the number of batches."""
+        return self.batches
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return batch `index` of the current epoch."""
@@ -210,15 +221,15 @@ class Batches(keras.utils.PyDataset):
 
 
 def _windows(
-    recipe: Recipe, data: Dataset, rows: np.ndarray
+    recipe: Recipe, truth: np.ndarray, features: FeatureSet, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return windows, one-hot targets and weights with which every class counts the same."""
-    chosen = np.isin(data.features.clip, rows)
-    truth = data.truth[data.features.clip[chosen]]
+    chosen = np.isin(features.clip, rows)
+    truth = truth[features.clip[chosen]]
     count = np.bincount(truth, minlength=len(recipe.labels))
     weights = (len(truth) / (np.count_nonzero(count) * np.maximum(count, 1)))[truth]
     targets = np.eye(len(recipe.labels), dtype=np.float32)[truth]
-    return data.features.values[chosen], targets, weights.astype(np.float32)
+    return features.values[chosen], targets, weights.astype(np.float32)
 
 
 def clip_windows(
@@ -238,6 +249,15 @@ def predict_clips(
     return evaluation.mean_by_clip(evaluation.probabilities_of(logits, temperature), clip, rows)
 
 
+def mean_voice(model: keras.Model, data: Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return the mean over the speakers of some rows of their mean embedding, `(size,)`."""
+    chosen = np.isin(data.features.clip, rows)
+    outputs = model.predict(data.features.values[chosen], batch_size=256, verbose=0)
+    speaker = data.manifest.speaker.to_numpy()[data.features.clip[chosen]]
+    of_each = [outputs["embedding"][speaker == name].mean(axis=0) for name in set(speaker)]
+    return np.mean(of_each, axis=0)
+
+
 def describe(
     recipe: Recipe,
     data: Dataset,
@@ -246,7 +266,7 @@ def describe(
     evaluations: tuple[Evaluation, ...],
 ) -> Card:
     """Return the card of a fitted model."""
-    licence = corpora.CORPORA[recipe.data.corpus].LICENCE
+    licences = {name: corpora.licence(name) for name in recipe.data.corpora}
     speaker = data.manifest.speaker
     return Card(
         name=recipe.name,
@@ -258,7 +278,7 @@ def describe(
         threshold=fitted.selective.threshold,
         parameters=fitted.model.count_params(),
         training=Provenance(
-            corpora={recipe.data.corpus: licence},
+            corpora=licences,
             utterances=len(split.train),
             speakers=tuple(sorted(set(speaker[split.train]))),
             validation_speakers=tuple(sorted(set(speaker[split.validation]))),
@@ -268,7 +288,7 @@ def describe(
             seconds=round(fitted.seconds, 1),
             environment=environment(),
         ),
-        licence=licence,
+        licence=" and ".join(sorted(set(licences.values()))),
         evaluation=evaluations,
     )
 

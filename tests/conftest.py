@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 import soundfile
 
@@ -8,6 +9,9 @@ from ser_core import audio
 from tests.helpers import TOY, speech_like
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# However slow the machine, that is no failure.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ser_core import bundle, recognizer
 
-SHIPPED = sorted(folder.name for folder in recognizer.MODELS.glob("[!.]*"))
+SHIPPED = sorted(path.parent.name for path in recognizer.MODELS.glob("[!.]*/card.json"))
 
 
 @pytest.fixture
@@ -98,6 +98,27 @@ def test_onnx_that_is_none_is_found(copy):
         bundle.load(copy)
 
 
+def test_a_voice_space_of_another_model_is_found(copy):
+    np.savez(copy / "voice.npz", kernel=np.zeros((5, 8)), population=np.zeros(5))
+    card = json.loads((copy / "card.json").read_text())
+    change_card(copy, files=card["files"] | {"voice.npz": bundle.sha256(copy / "voice.npz")})
+    with pytest.raises(bundle.BundleError, match="of another model"):
+        bundle.load(copy)
+
+
+def test_the_voice_space_is_the_models(toy_run):
+    import keras
+
+    model = keras.models.load_model(toy_run / "model" / "model.keras", compile=False)
+    loaded = bundle.load(toy_run / "model")
+    spec = loaded.card.features
+    windows = np.random.default_rng(2).uniform(-80, 0, (3, spec.frames, spec.bands))
+    outputs = loaded.run(windows.astype(np.float32))
+    bias = model.get_layer("logits").get_weights()[1]
+    logits = outputs["embedding"] @ loaded.space.kernel + bias
+    np.testing.assert_allclose(logits, outputs["logits"], atol=1e-4)
+
+
 @given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_a_card_or_a_sentence(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("bundle")
@@ -114,7 +135,8 @@ def test_a_bundle_is_replaced_whole(toy_run, tmp_path):
     folder = tmp_path / "own"
     folder.mkdir()
     (folder / "old.txt").write_text("what was there before")
-    bundle.save(model, card, folder)
+    population = bundle.load(toy_run / "model").space.population
+    bundle.save(model, card, folder, population=population)
     assert sorted(path.name for path in folder.iterdir()) == sorted([*bundle.FILES, "card.json"])
     assert [path.name for path in tmp_path.iterdir()] == ["own"]
     assert bundle.load(folder).card.labels == card.labels

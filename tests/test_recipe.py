@@ -20,6 +20,8 @@ def test_every_shipped_recipe_loads(name):
         ("network.name=transformer", "'cnn-bilstm'"),
         ("network.filters=[]", "network.filters"),
         ("augmentation.noise_db=[1]", "augmentation.noise_db"),
+        ("network.pooling=[2]", "equally many"),
+        ("augmentation.speeds=[3.0]", "augmentation.speeds"),
         ("features.bands=63", "multiple of bands"),
         ("features.bands=0", "features.bands"),
         ("features.sample_rate=8000", "features.sample_rate"),

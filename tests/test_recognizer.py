@@ -2,6 +2,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -80,6 +81,42 @@ def test_silent_stretches_of_a_long_clip_are_left_out(recognizer):
     assert not any(6 < window.start and window.end < 24 for window in found.windows)
     mean = np.mean([list(window.probabilities.values()) for window in found.windows], axis=0)
     assert list(found.probabilities.values()) == pytest.approx(list(mean), abs=1e-6)
+
+
+def test_a_long_clip_tells_how_far_it_is_and_can_be_stopped(recognizer):
+    clip = audio.Clip(np.tile(speech_like(10.0), 20), 16_000, "long")
+    done = []
+    whole = recognizer.predict(clip, on_batch=done.append)
+    assert len(done) > 2 and done == sorted(done)
+    assert 0 < done[0] < 0.5 and done[-1] == pytest.approx(1, abs=0.01)
+
+    def stop(done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recognizer.predict(clip, on_batch=stop)
+    (at_once,) = recognizer.predict_many([clip])
+    assert [(w.start, w.end) for w in whole.windows] == [(w.start, w.end) for w in at_once.windows]
+    assert list(whole.probabilities.values()) == pytest.approx(
+        list(at_once.probabilities.values()), abs=1e-5
+    )
+    np.testing.assert_allclose(whole.attention, at_once.attention, atol=1e-6)
+
+
+def test_memory_does_not_grow_with_a_clips_length(recognizer):
+    def peak(minutes):
+        clip = audio.Clip(np.tile(speech_like(60.0), minutes), 16_000, "long")
+        tracemalloc.start()
+        recognizer.predict(clip)
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    short, long = peak(4), peak(16)
+    # An eighth of what the spectrograms of the additional minutes' windows take.
+    spec = recognizer.card.features
+    windows = 2 * 12 * 60 / spec.window_seconds * spec.frames * spec.bands * 4
+    assert long - short < 12 * 60 * 16_000 * 4 + windows / 8
 
 
 @pytest.mark.parametrize("name", ["nobody", "../nowhere", ""])

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -21,6 +22,14 @@ def test_a_network_has_the_promised_outputs():
     assert outputs["embedding"].shape == (2, loaded.network.embedding)
     np.testing.assert_allclose(np.array(outputs["attention"]).sum(axis=1), 1, atol=1e-5)
     assert model.count_params() <= 1_000_000
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_averaged_frames_are_the_mean_of_neighbours(count):
+    x = np.random.default_rng(0).normal(size=(2, 10, 4)).astype(np.float32)
+    averaged = np.array(networks.average_frames(x, count))
+    assert averaged.shape == (2, 10 // count, 4)
+    np.testing.assert_allclose(averaged[:, 1], x[:, count : 2 * count].mean(axis=1), rtol=1e-5)
 
 
 def test_training_learns_and_writes_a_whole_run(toy_run):
@@ -80,6 +89,20 @@ def test_batches_are_drawn_anew_each_epoch_and_alike_under_a_seed():
     assert np.abs(first[0][0] - before).max() > 1
 
 
+def test_other_speeds_are_trained_on_and_nothing_else():
+    loaded = recipe.load("swift", [*TOY, "augmentation.speeds=[0.8, 1.25]"])
+    data = dataset.load(loaded)
+    split = splits.holdout(data.manifest, seed=0, validation_speakers=2)
+    batches = training.Batches(loaded, data, split.train, 0)
+    assert len(batches.values) == 3 * len(split.train)
+    assert len(batches) == len(split.train) // batches.size, "an epoch is no longer for it"
+    ours = [data.features, *data.sped]
+    heard = np.concatenate([part.values[np.isin(part.clip, split.train)] for part in ours])
+    np.testing.assert_array_equal(batches.values, heard)
+    slow, fast = ((part.values > -79).any(axis=2).sum() for part in data.sped)
+    assert slow > 1.3 * fast
+
+
 def test_averaging_keeps_the_best_average():
     loaded = recipe.load("swift", TOY)
     data = dataset.load(loaded)
@@ -87,7 +110,7 @@ def test_averaging_keeps_the_best_average():
     import keras
 
     classifier = keras.Model(model.input, model.output["logits"])
-    windows = training._windows(loaded, data, np.arange(10))
+    windows = training._windows(loaded, data.truth, data.features, np.arange(10))
     callback = training.AveragedWeights(classifier, windows, 0.5)
     callback.set_model(classifier)
     start = classifier.get_weights()
@@ -128,6 +151,13 @@ def test_a_fold_of_unseen_speakers_scores_its_own_test_speakers(tmp_path, monkey
     assert actors == {3, 4} and result.n == 16
     assert result.uar > 0.4, "chance is 0.25"
 
+    [known] = crossval.with_voice(loaded, [result], tmp_path, clips=3)
+    assert known.predictions.keys() == result.predictions.keys()
+    assert known.predictions != result.predictions
+    assert known.uar > 0.4 and known.temperature == result.temperature
+    with pytest.raises(ValueError, match="7 other clips"):
+        crossval.with_voice(loaded, [result], tmp_path, clips=8)
+
 
 def test_cross_validation_measures_keeps_and_summarises(tmp_path):
     loaded = recipe.load("swift", [*TOY, "training.epochs=6"])
@@ -145,9 +175,16 @@ def test_cross_validation_measures_keeps_and_summarises(tmp_path):
 
     row = crossval.summarise(loaded, "random-80-20", results, "command")
     assert row.uar == pytest.approx(np.mean([result.uar for result in results]))
+    total = np.sum([result.confusion for result in results], axis=0)
+    np.testing.assert_array_equal(
+        total, np.sum([list(result.confusion_by_sex.values()) for result in results], axis=(0, 1))
+    )
+    assert row.recall["sad"] == pytest.approx(total[2, 2] / total[2].sum())
+    assert set(row.uar_by_sex) == {"female", "male"}
     assert row.uar_sd == pytest.approx(np.std([result.uar for result in results], ddof=1))
     path = tmp_path / "document.json"
-    path.write_text(json.dumps(crossval.document(loaded, row, results)))
-    assert crossval.read_evaluation(path, loaded) == row
+    voice = dataclasses.replace(row, protocol="random-80-20+voice(2)")
+    path.write_text(json.dumps(crossval.document(loaded, [row, voice], results)))
+    assert crossval.read_evaluations(path, loaded) == (row, voice)
     with pytest.raises(ValueError, match="another recipe"):
-        crossval.read_evaluation(path, recipe.load("swift"))
+        crossval.read_evaluations(path, recipe.load("swift"))

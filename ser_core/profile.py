@@ -1,0 +1,136 @@
+"""Getting to know a voice: what in an answer is the speaker's and not the emotion's.
+
+Whatever is said, a voice moves a model's embeddings by about the same amount. A few clips of one
+person, unlabelled, tell by how much: their mean embedding, less that of the voices the model
+learned from. An answer can then be given as if that person had an average voice.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from ser_core.errors import UndertoneError
+
+if TYPE_CHECKING:
+    from ser_core.bundle import Bundle
+
+FEWEST, MOST = 3, 16  # clips a profile is made of
+
+# The mean of few clips says more about what they express than about who speaks. It is shrunk to
+# the population's as if that had been seen in so many clips more (James & Stein 1961); chosen on
+# validation speakers, see benchmarks/LAB.md.
+_PRIOR_CLIPS = 4
+
+
+class ProfileError(UndertoneError):
+    """A voice profile cannot be made or used; the message says why and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Where a model places voices.
+
+    Attributes:
+        kernel: float32 `(size, classes)`, what the logits make of an embedding.
+        population: float32 `(size,)`, the mean over training speakers of their mean embedding.
+    """
+
+    kernel: np.ndarray
+    population: np.ndarray
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What is known of one voice, to one model.
+
+    Attributes:
+        model: the model's name.
+        weights: sha256 of the model's `model.onnx`; to other weights the numbers mean nothing.
+        clips: how many clips it was made of.
+        mean: `(size,)` their mean embedding.
+    """
+
+    model: str
+    weights: str
+    clips: int
+    mean: tuple[float, ...]
+
+
+def get_to_know(embeddings: np.ndarray, model: "Bundle") -> Voice:
+    """Make a profile of clips of one voice.
+
+    Args:
+        embeddings: `(clips, size)`, each clip's as in its `Prediction`.
+        model: whose embeddings these are.
+
+    Raises:
+        ProfileError: there are too few or too many clips.
+    """
+    if not FEWEST <= len(embeddings) <= MOST:
+        raise ProfileError(
+            f"a voice profile is made of {FEWEST} to {MOST} clips, not {len(embeddings)}; "
+            f"{'add' if len(embeddings) < FEWEST else 'leave out'} some"
+        )
+    mean = tuple(round(float(value), 5) for value in np.mean(embeddings, axis=0))
+    return Voice(model.card.name, model.card.files["model.onnx"], len(embeddings), mean)
+
+
+def correction(mean: np.ndarray, clips: int, space: Space) -> np.ndarray:
+    """Return what to add to the logits of someone to hear them as an average voice.
+
+    Args:
+        mean: `(size,)`, the mean embedding of some clips of theirs, and
+        clips: of how many.
+        space: of the model.
+
+    Returns:
+        float `(classes,)`.
+    """
+    known = clips / (clips + _PRIOR_CLIPS)
+    return -known * (np.asarray(mean) - space.population) @ space.kernel
+
+
+def to_json(voice: Voice) -> str:
+    """Return a profile as a small JSON document."""
+    return json.dumps(asdict(voice))
+
+
+def from_json(text: str | bytes, model: "Bundle") -> Voice:
+    """Read a profile that `to_json` wrote.
+
+    Args:
+        text: the document.
+        model: with which it is to be used.
+
+    Raises:
+        ProfileError: it is no profile, is damaged, or was made for another model.
+    """
+    try:
+        voice = TypeAdapter(Voice).validate_json(text)
+    except ValidationError:
+        raise ProfileError(
+            "this is not a voice profile; choose a file that was downloaded here"
+        ) from None
+    check(voice, model)
+    return voice
+
+
+def check(voice: Voice, model: "Bundle") -> None:
+    """Check that a profile can be used with a model.
+
+    Raises:
+        ProfileError: it was made for another one, or is damaged.
+    """
+    card = model.card
+    if voice.weights != card.files["model.onnx"]:
+        other = "another training of it" if voice.model == card.name else f"“{voice.model}”"
+        raise ProfileError(
+            f"this voice profile was made for {other}, but the model here is “{card.name}”; make "
+            "a new one from the same clips"
+        )
+    fits = len(voice.mean) == len(model.space.population) and np.isfinite(voice.mean).all()
+    if not fits or not FEWEST <= voice.clips <= MOST:
+        raise ProfileError("this voice profile is damaged; make a new one")
