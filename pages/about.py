@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from ser_core import plots
 from ser_core.bundle import read_card
-from ser_core.card import results_in_words
+from ser_core.card import headline, results_in_words
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import DEFAULT_MODEL, find_model
 from ser_core.splits import PROTOCOLS
@@ -38,6 +39,21 @@ else:
             f"{len(card.labels)}; people who listen to the same recordings are right about 2 times "
             "in 3 (67%, as printed by Luna-Jiménez et al.)."
         )
+        if (unseen := headline(card)) and unseen.recall:
+            recall = dict(sorted(unseen.recall.items(), key=lambda item: -item[1]))
+            easiest, *_, hardest = recall
+            women, men = (plots.percent(unseen.uar_by_sex[sex]) for sex in ("female", "male"))
+            st.subheader("Which emotions, and whose", anchor=False)
+            st.markdown(
+                f"How often each emotion was recognised in unseen speakers ({unseen.protocol}): "
+                f"{easiest} most often, {hardest} least. Averaged over the emotions, {women} for "
+                f"women and {men} for men."
+            )
+            st.plotly_chart(
+                plots.probabilities(recall),
+                config={"displayModeBar": False},
+                alt=", ".join(f"{name} {plots.percent(share)}" for name, share in recall.items()),
+            )
     else:
         st.markdown("This model has not been tested, so its answers deserve no trust yet.")
 
@@ -47,7 +63,6 @@ st.markdown(
     "- Other languages, accents and cultures, and the voices of children and old people. "
     "It learned from few adults, who spoke two sentences in a studio.\n"
     "- Noise, music, echo, or several people at once.\n"
-    "- Sadness: of all emotions it is the one missed most. And calm often passes for neutral.\n"
     "- Irony, and whatever is in the words alone.\n\n"
     "When no emotion stands out, or too little can be heard, it says *I can't tell*. "
     "When it does answer, it can still be wrong."

@@ -4,16 +4,33 @@ All pictures go to `.cache/screenshots/`, those that the README shows also to
 `assets/screenshots/`.
 """
 
+import io
 import itertools
 import shutil
 
+import numpy as np
+import soundfile
 from playwright.sync_api import Page, sync_playwright
 
-from tests.browser.serving import ROOT, launch, open_page, server, settle, try_sample
+from tests.browser.serving import (
+    ROOT,
+    SAMPLES,
+    launch,
+    open_page,
+    server,
+    settle,
+    try_sample,
+    wait_for_answer,
+)
 
 EVERYTHING = ROOT / ".cache" / "screenshots"
 README = ROOT / "assets" / "screenshots"
-IN_README = ("recognize-desktop-light", "recognize-desktop-dark", "recognize-phone-light")
+IN_README = (
+    "recognize-desktop-light",
+    "recognize-desktop-dark",
+    "recognize-phone-light",
+    "timeline-desktop-light",
+)
 SAMPLE = "High, fast, loud"
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
@@ -32,6 +49,50 @@ def photograph(page: Page, name: str) -> None:
     print(f"{name}: {file.stat().st_size / 1000:.0f} kB")
 
 
+def wav(samples: np.ndarray) -> bytes:
+    """Return 16 kHz samples as a WAV file."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, 16_000, format="WAV")
+    return buffer.getvalue()
+
+
+def conversation() -> np.ndarray:
+    """Return the sample voices one after the other, with a pause in the middle."""
+    voices = [soundfile.read(path)[0] for path in sorted(SAMPLES.glob("*.flac"))]
+    pause = 1e-4 * np.random.default_rng(0).standard_normal(5 * 16_000)
+    return np.concatenate([*voices[:3] * 2, pause, *voices[3:] * 2])
+
+
+def upload(page: Page, **files: bytes) -> None:
+    """Upload recordings by name and wait for the answer to one."""
+    page.get_by_test_id("stFileUploader").locator("input").set_input_files(
+        [
+            {"name": f"{name}.wav", "mimeType": "audio/wav", "buffer": content}
+            for name, content in files.items()
+        ]
+    )
+    wait_for_answer(page)
+
+
+def explained(page: Page) -> None:
+    """Show a sample with everything that explains its answer."""
+    try_sample(page, SAMPLE)
+    for name in ("What it attended to", "What the answer hung on"):
+        page.get_by_role("button", name=name).click()
+        settle(page)
+    page.get_by_role("radio", name="Mood").click()
+    settle(page)
+
+
+def compared(page: Page) -> None:
+    """Compare two samples, and list both."""
+    try_sample(page, "Low and slow")
+    try_sample(page, SAMPLE)
+    for name in ("Compare", "This visit"):
+        page.locator("summary").filter(has_text=name).click()
+        settle(page)
+
+
 def main() -> None:
     """Photograph every page at both widths, light and dark."""
     EVERYTHING.mkdir(parents=True, exist_ok=True)
@@ -43,9 +104,17 @@ def main() -> None:
         ):
             look = {"viewport": {"width": width, "height": height}, "color_scheme": scheme}
             photograph(open_page(browser, url, **look), f"first-{device}-{scheme}")
-            page = open_page(browser, url, **look)
-            try_sample(page, SAMPLE)
-            photograph(page, f"recognize-{device}-{scheme}")
+            states = {
+                "recognize": lambda page: try_sample(page, SAMPLE),
+                "explained": explained,
+                "compared": compared,
+                "timeline": lambda page: upload(page, conversation=wav(conversation())),
+                "refused": lambda page: upload(page, notes=b"text", silence=wav(np.zeros(32_000))),
+            }
+            for state, reach in states.items():
+                page = open_page(browser, url, **look)
+                reach(page)
+                photograph(page, f"{state}-{device}-{scheme}")
             photograph(open_page(browser, f"{url}/about", **look), f"about-{device}-{scheme}")
 
 

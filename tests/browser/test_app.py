@@ -125,6 +125,7 @@ def test_nothing_is_cut_off_and_time_axes_line_up(browser, url, viewport):
         }).map(text => text.textContent))"""
     )
     assert cut == []
-    areas = [area.bounding_box() for area in page.locator(".js-plotly-plot .nsewdrag").all()[-2:]]
+    areas = [area.bounding_box() for area in page.locator(".st-key-pictures .nsewdrag").all()]
+    assert len(areas) == 2
     assert areas[0]["x"] == areas[1]["x"]
     assert areas[0]["width"] == areas[1]["width"]

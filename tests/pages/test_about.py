@@ -46,6 +46,9 @@ def test_results_name_their_protocol(about, monkeypatch):
         "random-80-20",
     ]
     assert "%" in table["Right"][0]
+    assert "happy most often, sad least" in words(about)
+    assert "62% for women and 59% for men" in words(about)
+    assert about.get("plotly_chart")[0].proto.alt == "happy 50%, sad 40%"
 
 
 def test_untested_model_is_called_so(about, monkeypatch):

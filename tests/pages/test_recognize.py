@@ -4,7 +4,9 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from datetime import timedelta
 
+import numpy as np
 import pytest
 import soundfile
 import streamlit as st
@@ -28,7 +30,9 @@ def says(monkeypatch):
         monkeypatch.setattr(
             recognizer.Recognizer,
             "predict",
-            lambda self, clip: dataclasses.replace(real(self, clip), **fields),
+            lambda self, clip, **options: dataclasses.replace(
+                real(self, clip, **options), **fields
+            ),
         )
 
     return answer
@@ -44,13 +48,26 @@ def charts(app):
     return app.get("plotly_chart")
 
 
+def traces(chart):
+    return json.loads(chart.proto.spec)["data"]
+
+
+def titles(app):
+    return [entry.title for entry in app.session_state.history.values()]
+
+
+def control(app, option):
+    """The pills or segments that have this option."""
+    return next(group for group in app.get("button_group") if option in group.options)
+
+
 def test_first_view_offers_three_ways_in(app):
     assert not app.exception
     assert not app.error
     assert len(app.audio_input) == len(app.file_uploader) == 1
     assert app.pills[0].options == TITLES
     assert all(emotion in app.markdown[0].value.lower() for emotion in EMOTIONS)
-    assert "Nothing is stored" in app.caption[0].value
+    assert "nothing is written to disk" in app.caption[0].value
     assert not app.header
     assert not charts(app)
 
@@ -60,7 +77,7 @@ def test_sample(app, title):
     app.pills[0].select(title).run()
     assert name(app) == f"“{title}”, a synthetic voice"
     assert app.header[0].value.split("\u00a0")[0].lower() in {*EMOTIONS, "i can't tell 🤷"}
-    assert len(charts(app)) == 3
+    assert len(charts(app)) == 2
     assert len(app.get("audio")) == 1
 
 
@@ -83,7 +100,7 @@ def test_upload(app, talk_wav, says):
 def test_recording(app, talk_wav):
     app.audio_input[0].upload("audio.wav", talk_wav).run()
     assert name(app) == "Your recording"
-    assert len(charts(app)) == 3
+    assert len(charts(app)) == 2
 
 
 def test_no_winner_when_it_cannot_tell(app, talk_wav, says):
@@ -106,13 +123,13 @@ def test_silence_gets_a_reason_and_no_guess(app, silence_wav):
     assert "silence" in said
     assert "closest" not in said
     assert not app.warning  # the reason is not repeated
-    assert len(charts(app)) == 2  # no probabilities
+    assert len(charts(app)) == 1  # no probabilities
 
 
 def test_quality_is_told_in_a_sentence(app):
     loud = (4 * speech_like()).clip(-0.6, 0.6)
     app.file_uploader[0].upload("loud.wav", wav(loud)).run()
-    assert len(charts(app)) == 3
+    assert len(charts(app)) == 2
     assert [warning.value.split(" (")[0] for warning in app.warning] == [
         "The recording is overdriven"
     ]
@@ -134,18 +151,152 @@ def test_bad_file_gets_a_sentence_and_the_page_stays_usable(app, content, talk_w
     assert name(app) == "Your recording"
 
 
-def test_the_current_recording_is_the_last_one_given(app, talk_wav):
+def test_the_last_one_given_is_shown_and_taking_it_back_forgets_nothing(app, talk_wav):
     app.audio_input[0].upload("audio.wav", talk_wav).run()
-    app.file_uploader[0].upload("talk.wav", talk_wav).run()
+    app.file_uploader[0].upload("talk.wav", wav(speech_like(seed=1))).run()
     assert name(app) == "talk.wav"
     app.pills[0].select(TITLES[1]).run()
     assert name(app) == f"“{TITLES[1]}”, a synthetic voice"
     app.pills[0].set_value(None).run()
-    assert name(app) == "talk.wav"
     app.file_uploader[0].set_value(None).run()
-    assert name(app) == "Your recording"
     app.audio_input[0].set_value(None).run()
-    assert not app.header
+    assert name(app) == f"“{TITLES[1]}”, a synthetic voice"
+    assert titles(app) == [
+        "Your recording",
+        "talk.wav",
+        f"“{TITLES[1]}”, a synthetic voice",
+    ]
+
+
+def test_a_second_recording_has_a_name_of_its_own(app, talk_wav):
+    app.audio_input[0].upload("audio.wav", talk_wav).run()
+    app.audio_input[0].upload("audio.wav", wav(speech_like(seed=1))).run()
+    assert titles(app) == ["Your recording", "Your recording 2"]
+
+
+def test_ten_files_at_once_with_a_bad_one_among_them(app):
+    files = [(f"clip *{i}*.wav", wav(speech_like(seed=i)), "audio/wav") for i in range(10)]
+    files[4] = ("notes_1.wav", b"not a sound", "audio/wav")
+    app.file_uploader[0].set_value(files).run()
+    assert not app.exception
+    assert titles(app) == [title for title, *_ in files if "clip" in title]
+    (error,) = app.error
+    assert error.value.startswith("notes\\_1\\.wav: no sound can be decoded")
+    # All are listed without a click, and can be played.
+    assert app.session_state.listing
+    assert len(app.get("audio")) == 1 + 9
+    # What was heard before is not heard again when more comes.
+    app.file_uploader[0].upload("eleventh.wav", wav(speech_like(seed=11))).run()
+    assert titles(app)[-1] == "eleventh.wav"
+    assert len(titles(app)) == 10
+    assert not app.error
+
+
+def test_history_is_opened_again_taken_away_and_cleared(app, talk_wav):
+    app.file_uploader[0].upload("talk.wav", talk_wav).run()
+    app.pills[0].select(TITLES[0]).run()
+    assert not [button for button in app.button if button.label == "Open"]
+    app.session_state.listing = True
+    app.run()
+    newest, oldest = (button for button in app.button if button.label == "Open")
+    assert newest.disabled  # it is what is shown
+    oldest.click().run()
+    assert name(app) == "talk.wav"
+    assert [button.proto.label for button in app.get("download_button")] == ["CSV", "JSON"]
+    next(button for button in app.button if button.label == "Clear").click().run()
+    assert not app.exception
+    assert not app.header and not app.session_state.history
+    assert app.file_uploader[0].value == [] and app.pills[0].value is None
+    app.pills[0].select(TITLES[0]).run()
+    assert name(app) == f"“{TITLES[0]}”, a synthetic voice"
+
+
+@pytest.mark.parametrize(
+    ("view", "alt"), [("Bars", "happy "), ("Radar", "happy "), ("Mood", "Valence +")]
+)
+def test_probabilities_are_drawn_as_asked(app, talk_wav, says, view, alt):
+    probabilities = dict.fromkeys(EMOTIONS, 0.02) | {"happy": 0.86}
+    says(probabilities=probabilities, label="happy", confidence=0.86, abstained=False, reason="")
+    app.file_uploader[0].upload("talk.wav", talk_wav).run()
+    control(app, "Bars").set_value(view).run()
+    assert charts(app)[0].proto.alt.startswith(alt)
+
+
+def test_overlays_are_laid_over_the_pictures(app):
+    app.pills[0].select(TITLES[0]).run()
+    before = len(traces(charts(app)[-1]))
+    overlays = control(app, "What it attended to")
+    overlays.set_value(["attention"]).run()
+    assert len(traces(charts(app)[-1])) == before + 1
+    assert any("Orange" in caption.value for caption in app.caption)
+    overlays.set_value(["attention", "importance"]).run()
+    assert len(traces(charts(app)[-1])) == before + 2
+    assert any("Cyan" in caption.value for caption in app.caption)
+
+
+def test_a_long_clip_has_a_timeline(app):
+    pause = 1e-4 * np.random.default_rng(0).standard_normal(10 * 16_000)
+    long = np.concatenate([speech_like(14.0), pause, speech_like(14.0, 300.0)])
+    app.file_uploader[0].upload("long.wav", wav(long)).run()
+    assert not app.exception
+    timeline, pictures = charts(app)[1:]
+    assert timeline.proto.alt.startswith("Emotions over time: ")
+    assert pictures.proto.alt.endswith("long.wav, 0:00 to 0:38")
+    assert [button.proto.label for button in app.get("download_button")] == ["CSV", "JSON"]
+    begin = app.slider[0].value[0]
+    app.slider[0].set_range(begin + timedelta(seconds=10), begin + timedelta(seconds=20)).run()
+    assert charts(app)[-1].proto.alt.endswith("long.wav, 0:10 to 0:20")
+    x_axis = json.loads(charts(app)[-1].proto.spec)["layout"]["xaxis"]
+    assert x_axis["range"] == [10, 20]
+
+
+def test_two_clips_are_compared(app, says):
+    app.file_uploader[0].upload("first *take*.wav", wav(speech_like())).run()
+    assert not [e for e in app.expander if e.label == "Compare"]  # with what?
+    app.file_uploader[0].upload("second.wav", wav(speech_like(pitch=250.0))).run()
+    app.session_state.compare = True
+    app.run()
+    assert not app.exception
+    assert app.selectbox[0].options == ["first *take*.wav"]
+    assert [text.value for text in app.text] == ["second.wav"] * 2 + ["first *take*.wav"]
+    assert len(app.header) == 3
+    alt = charts(app)[-1].proto.alt
+    assert alt.startswith("second.wav: ") and "; first *take*.wav: " in alt
+
+
+def test_two_models_are_compared(app, talk_wav, tmp_path, monkeypatch):
+    for name in ("swift", "other"):
+        shutil.copytree(ROOT / "models" / "swift", tmp_path / name)
+    monkeypatch.setattr(recognizer, "MODELS", tmp_path)
+    app.file_uploader[0].upload("talk.wav", talk_wav).run()
+    app.session_state.compare = True
+    app.run()
+    assert not app.exception
+    assert app.selectbox[0].options == ["the same, heard by other"]
+    bars = traces(charts(app)[-1])
+    assert len(bars) == 2 and bars[0]["x"] == bars[1]["x"]
+
+
+def test_a_damaged_model_to_compare_with_gets_a_sentence(app, talk_wav, tmp_path, monkeypatch):
+    for name in ("swift", "other"):
+        shutil.copytree(ROOT / "models" / "swift", tmp_path / name)
+    (tmp_path / "other" / "model.onnx").write_bytes(b"damaged")
+    monkeypatch.setattr(recognizer, "MODELS", tmp_path)
+    app.file_uploader[0].upload("talk.wav", talk_wav).run()
+    app.session_state.compare = True
+    app.run()
+    assert not app.exception
+    assert len(app.error) == 1 and "other" in app.error[0].value
+    assert app.header
+
+
+def test_what_has_no_emotion_gets_no_bars_in_a_comparison(app, talk_wav, silence_wav):
+    app.file_uploader[0].upload("talk.wav", talk_wav).run()
+    app.file_uploader[0].upload("silence.wav", silence_wav).run()
+    app.session_state.compare = True
+    app.run()
+    assert len(traces(charts(app)[-1])) == 1
+    assert charts(app)[-1].proto.alt.startswith("silence.wav: can't tell; talk.wav: ")
 
 
 def test_a_recording_of_ones_own_puts_the_sample_back(app, talk_wav):

@@ -1,0 +1,68 @@
+"""An answer: the emotion in words, how sure, and the probabilities as pictures."""
+
+import streamlit as st
+
+from ser_core import plots
+from ser_core.emotions import EMOTIONS, valence_arousal
+from ser_core.recognizer import Prediction
+
+_VIEWS = {"Bars": plots.probabilities, "Radar": plots.radar, "Mood": plots.plane}
+
+
+def named(emotion: str) -> str:
+    """Return an emotion's name and emoji, which no line break parts."""
+    return f"{emotion}\u00a0{EMOTIONS[emotion].emoji}"
+
+
+def in_words(prediction: Prediction) -> None:
+    """Say what was heard and how sure that is, or why it cannot be told."""
+    if not prediction.abstained:
+        st.header(named(prediction.label).capitalize(), anchor=False)
+        st.markdown(f"{plots.percent(prediction.confidence)} sure")
+        return
+    st.header("I can't tell 🤷", anchor=False)
+    st.markdown(prediction.reason)
+    if prediction.label:
+        guesses = " or ".join(
+            f"{named(emotion)}\u00a0({plots.percent(p)})"
+            for emotion, p in likeliest(prediction)[:2]
+        )
+        st.markdown(f"The closest would be {guesses}.")
+
+
+def likeliest(prediction: Prediction) -> list[tuple[str, float]]:
+    """Return emotions and probabilities, the likeliest first."""
+    return sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+
+
+@st.fragment
+def as_picture(prediction: Prediction) -> None:
+    """Draw the probabilities, in the way that is chosen."""
+    place = st.container()
+    view = st.segmented_control(
+        "Show the probabilities as",
+        list(_VIEWS),
+        default="Bars",
+        required=True,
+        label_visibility="collapsed",
+        key="view",
+        persist_state="session",
+    )
+    values = prediction.probabilities
+    told = ", ".join(f"{emotion} {plots.percent(p)}" for emotion, p in likeliest(prediction))
+    if view == "Bars":
+        figure = plots.probabilities(values, faint=prediction.abstained)
+    elif view == "Radar":
+        figure = plots.radar(values)
+    else:
+        figure = plots.plane(values)
+        valence, arousal = valence_arousal(values)
+        told = f"Valence {valence:+.1f} and arousal {arousal:+.1f}, on scales from −1 to 1"
+    with place:
+        st.plotly_chart(figure, config={"displayModeBar": False}, alt=told)
+    if view == "Mood":
+        st.caption(
+            f"{told}. The diamond is the mean of the emotions' places, weighted by probability. "
+            "Places after Russell & Mehrabian (1977), "
+            "[doi.org/10.1016/0092-6566(77)90037-X](https://doi.org/10.1016/0092-6566(77)90037-X)."
+        )

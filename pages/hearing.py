@@ -1,0 +1,77 @@
+"""What a visit holds: the model, what is still to be heard, and what was heard."""
+
+import re
+import time
+from collections.abc import Callable
+
+import streamlit as st
+
+from ser_core import audio
+from ser_core.errors import UndertoneError
+from ser_core.history import Entry, remember
+from ser_core.recognizer import DEFAULT_MODEL, Recognizer
+
+# A progress bar is welcome after so many seconds, or at once if decoding alone takes longer.
+_PATIENCE = 0.4
+_LARGE = 2_000_000  # bytes
+
+
+@st.cache_resource(show_spinner=False, max_entries=3)
+def recognizer(name: str = DEFAULT_MODEL) -> Recognizer:
+    """Return a model, loaded once for everybody."""
+    return Recognizer.from_name(name)
+
+
+def history() -> dict[str, Entry]:
+    """Return what was heard in this visit, by key, the newest last."""
+    return st.session_state.setdefault("history", {})
+
+
+def queue() -> list[tuple[str, object]]:
+    """Return what is still to be heard: titles and recordings."""
+    return st.session_state.setdefault("queue", [])
+
+
+def refused() -> list[str]:
+    """Return why some of what was given last could not be heard, in sentences."""
+    return st.session_state.setdefault("refused", [])
+
+
+def listen() -> None:
+    """Hear what is in the queue; show progress and a way to stop if it takes long."""
+    waiting, place = queue(), st.empty()
+    total, started = len(waiting), time.monotonic()
+    bar = None
+
+    def progress(done: float) -> None:
+        nonlocal bar
+        title, recording = waiting[0]
+        long = time.monotonic() - started > _PATIENCE or getattr(recording, "size", 0) > _LARGE
+        if bar is None and long:
+            with place.container(horizontal=True, vertical_alignment="center"):
+                bar = st.progress(0.0, width="stretch")
+                st.button("Cancel", icon=":material/close:", on_click=waiting.clear)
+        if bar is not None:
+            # Streamlit stops the script here when something else is asked for.
+            bar.progress((total - len(waiting) + done) / total, text=f"Listening to {plain(title)}")
+
+    while waiting:
+        title, recording = waiting[0]
+        try:
+            progress(0.0)
+            st.session_state.shown = _hear(recording, title, progress)
+        except UndertoneError as error:
+            refused().append(f"Sorry: {error}." if total == 1 else f"{plain(title)}: {error}.")
+        waiting.pop(0)
+    place.empty()
+
+
+def _hear(recording, title: str, progress: Callable[[float], None]) -> str:
+    clip = audio.read(recording, name=title)
+    prediction = recognizer().predict(clip, on_batch=progress)
+    return remember(history(), clip, prediction, title=title)
+
+
+def plain(text: str) -> str:
+    """Return Markdown that shows as the text itself."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!:$<>~|&])", r"\\\1", text)

@@ -1,0 +1,152 @@
+"""A recording over time: what it sounds like, and how the answer came about."""
+
+from datetime import datetime, timedelta
+from math import ceil
+
+import streamlit as st
+
+from pages.answer import named
+from pages.hearing import history, recognizer
+from pages.playhead import playhead
+from ser_core import explain, plots_over_time, timeline
+from ser_core.history import Entry
+
+PLAYER = "player"
+_ZOOM = {
+    "displaylogo": False,
+    "displayModeBar": True,
+    "modeBarButtons": [["zoomIn2d", "zoomOut2d", "pan2d", "resetScale2d"]],
+}
+_OVERLAYS = {"attention": "What it attended to", "importance": "What the answer hung on"}
+_LEGEND = {
+    "attention": "Orange: how much each moment counted, by the model's attention.",
+    "importance": "Cyan: where hiding a patch of the sound takes most from the likeliest emotion "
+    "(occlusion map; of a long recording, for the 3 s in which it is likeliest).",
+}
+_PART_FROM = 30  # seconds from which on a picture of the whole is too coarse
+_MIDNIGHT = datetime(2000, 1, 1)
+
+
+# What was heard is its owner's: kept for this visit only, and in memory only.
+@st.cache_data(scope="session", max_entries=4, show_spinner=False)
+def _timeline(key: str) -> timeline.Timeline:
+    entry = history()[key]
+    threshold = recognizer(entry.prediction.model).card.threshold
+    return timeline.timeline(entry.prediction, entry.clip(), threshold=threshold)
+
+
+@st.cache_data(scope="session", max_entries=4, show_spinner="Listening again …")
+def _importance(key: str) -> explain.Occlusion:
+    entry = history()[key]
+    found = entry.prediction
+    return explain.occlusion(recognizer(found.model), entry.clip(), prediction=found)
+
+
+@st.cache_data(scope="session", max_entries=4, show_spinner=False)
+def _picture(key: str, overlays: tuple[str, ...], part: tuple[float, float]):
+    entry = history()[key]
+    found = entry.prediction
+    return plots_over_time.pictures(
+        entry.clip(*part),
+        recognizer(found.model).card.features,
+        start=part[0],
+        attention=(found.attention_times, found.attention) if "attention" in overlays else None,
+        importance=_importance(key) if "importance" in overlays else None,
+    )
+
+
+@st.fragment
+def over_time(key: str) -> None:
+    """Draw an entry of the history over time."""
+    entry = history()[key]
+    duration = entry.prediction.quality.duration
+    found = _timeline(key) if len(entry.prediction.windows) > 1 else None
+    if found:
+        told = timeline.summary(found)
+        st.markdown(f"**Over time:** {told}")
+        st.plotly_chart(
+            plots_over_time.timeline(found),
+            config=_ZOOM,
+            key="timeline",
+            alt=f"Emotions over time: {told}",
+        )
+    playhead(PLAYER, ["timeline", "pictures"], _stretches(found) if found else [])
+    if found:
+        _downloads(found)
+    part = (0.0, duration)
+    if duration > _PART_FROM:
+        part = _part(key, duration)
+    overlays = ()
+    if entry.prediction.windows:
+        overlays = _overlays(entry)
+    st.plotly_chart(
+        _picture(key, overlays, part),
+        config=_ZOOM,
+        key="pictures",
+        alt=f"Waveform and mel spectrogram of {entry.title}, "
+        f"{timeline.clock(part[0])} to {timeline.clock(part[1])}",
+    )
+    st.caption(
+        " ".join(
+            [
+                "Above, how loud it is; below, which pitches are in it. Click to play from there.",
+                *(_LEGEND[overlay] for overlay in overlays),
+            ]
+        )
+    )
+
+
+def _stretches(found: timeline.Timeline) -> list[tuple[float, float, str]]:
+    """Return what can be played by itself, and what to call it."""
+    return [
+        (s.start, s.end, f"{timeline.span(s)} {named(s.label) if s.label else 'unclear'}")
+        for s in found.segments
+    ]
+
+
+def _downloads(found: timeline.Timeline) -> None:
+    with st.container(horizontal=True):
+        for name, content, mime in (
+            ("CSV", timeline.to_csv(found), "text/csv"),
+            ("JSON", timeline.to_json(found), "application/json"),
+        ):
+            st.download_button(
+                name,
+                content,
+                file_name=f"timeline.{name.lower()}",
+                mime=mime,
+                icon=":material/download:",
+                type="tertiary",
+                on_click="ignore",
+                help="The stretches with their probabilities",
+            )
+
+
+def _part(key: str, duration: float) -> tuple[float, float]:
+    """Let the visitor choose what part is drawn."""
+    end = _MIDNIGHT + timedelta(seconds=ceil(duration))
+    chosen = st.slider(
+        "Part to look at closely",
+        _MIDNIGHT,
+        end,
+        (_MIDNIGHT, end),
+        step=timedelta(seconds=1),
+        format="H:mm:ss" if duration >= 3600 else "m:ss",
+        key=f"part-{key}",
+    )
+    start, stop = ((time - _MIDNIGHT).total_seconds() for time in chosen)
+    return start, min(max(stop, start + 1), duration)
+
+
+def _overlays(entry: Entry) -> tuple[str, ...]:
+    """Let the visitor choose what is laid over the pictures."""
+    chosen = st.pills(
+        "Lay over it",
+        list(_OVERLAYS),
+        selection_mode="multi",
+        format_func=_OVERLAYS.get,
+        label_visibility="collapsed",
+        key="overlays",
+        persist_state="session",
+    )
+    return tuple(chosen)

@@ -1,0 +1,127 @@
+"""What was heard in this visit: listed, opened again, compared, taken away, cleared."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from pages.answer import in_words, named
+from pages.hearing import history, plain, queue, recognizer, refused
+from ser_core import history as kept
+from ser_core import plots
+from ser_core.errors import UndertoneError
+from ser_core.history import Entry
+from ser_core.recognizer import Prediction, model_folders
+from ser_core.timeline import clock
+
+
+def forget() -> None:
+    """Clear the visit, and the ways in."""
+    for content in (history(), queue(), refused()):
+        content.clear()
+    st.cache_data.clear()
+    st.session_state.listing = False
+    st.session_state.visits = st.session_state.get("visits", 0) + 1
+
+
+@st.fragment
+def listing(shown: str) -> None:
+    """List what was heard, the newest first."""
+    entries = history()
+    if not entries:
+        st.rerun()  # it was cleared: nothing else on the page is true any more
+    with st.expander(
+        "This visit", key="listing", on_change="rerun", icon=":material/history:"
+    ) as listing:
+        if not listing.open:
+            return
+        for key, entry in reversed(entries.items()):
+            _row(key, entry, shown)
+        with st.container(horizontal=True):
+            for name, content, mime in (
+                ("CSV", kept.to_csv(entries), "text/csv"),
+                ("JSON", kept.to_json(entries), "application/json"),
+            ):
+                st.download_button(
+                    name,
+                    content,
+                    file_name=f"undertone.{name.lower()}",
+                    mime=mime,
+                    icon=":material/download:",
+                    on_click="ignore",
+                )
+            st.button("Clear", icon=":material/delete:", on_click=forget)
+        st.caption("All of this is in memory only, and gone when you close the page.")
+
+
+def _row(key: str, entry: Entry, shown: str) -> None:
+    found = entry.prediction
+    with st.container(border=True):
+        what, answer, player, button = st.columns([4, 3, 5, 2], vertical_alignment="center")
+    what.markdown(f"**{plain(entry.title)}**  \n{clock(found.quality.duration)} · {found.model}")
+    answer.markdown(_short(found))
+    player.audio(entry.sound, format="audio/flac", alt=f"Sound of {entry.title}")
+    if button.button("Open", key=f"open-{key}", disabled=key == shown, width="stretch"):
+        st.session_state.shown = key
+        st.rerun()
+
+
+def _short(found: Prediction) -> str:
+    if found.abstained:
+        return "can't tell 🤷"
+    return f"{named(found.label)}  \n{plots.percent(found.confidence)} sure"
+
+
+@st.cache_data(scope="session", max_entries=8, show_spinner="Listening …")
+def _heard_by(key: str, model: str) -> Prediction:
+    return recognizer(model).predict(history()[key].clip())
+
+
+@st.fragment
+def compare(shown: str) -> None:
+    """Put an answer beside that of another recording or of another model."""
+    entries = history()
+    this = entries[shown]
+    clips = {key: entry.title for key, entry in reversed(entries.items()) if key != shown}
+    models = {name: f"the same, heard by {name}" for name in model_folders()}
+    models.pop(this.prediction.model, None)
+    if not clips and not models:
+        return
+    with st.expander(
+        "Compare", key="compare", on_change="rerun", icon=":material/compare_arrows:"
+    ) as comparison:
+        if not comparison.open:
+            return
+        choices = clips | models
+        other = st.selectbox(
+            f"Compare {plain(this.title)} with",
+            list(choices),
+            format_func=choices.get,
+            key="other",
+        )
+        try:
+            that = entries.get(other) or replace(this, prediction=_heard_by(shown, other))
+        except UndertoneError as error:
+            st.error(f"Sorry: {error}.")
+            return
+        sides = [(this.title, this, "Solid bars"), (choices[other], that, "Hatched bars")]
+        for column, (title, entry, bars) in zip(st.columns(2), sides, strict=True):
+            with column:
+                in_words(entry.prediction)
+                st.text(title)
+                st.audio(entry.sound, format="audio/flac", alt=f"Sound of {entry.title}")
+                st.caption(bars)
+        if this.prediction.label or that.prediction.label:
+            st.plotly_chart(
+                plots.comparison(*(_probabilities(entry) for _, entry, _ in sides)),
+                config={"displayModeBar": False},
+                alt="; ".join(f"{title}: {_told(entry)}" for title, entry, _ in sides),
+            )
+
+
+def _probabilities(entry: Entry) -> dict[str, float]:
+    return entry.prediction.probabilities if entry.prediction.label else {}
+
+
+def _told(entry: Entry) -> str:
+    values = _probabilities(entry).items()
+    return ", ".join(f"{emotion} {plots.percent(p)}" for emotion, p in values) or "can't tell"

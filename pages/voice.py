@@ -1,0 +1,108 @@
+"""Your voice: getting to know who speaks, from clips of this visit or a profile kept before."""
+
+import streamlit as st
+
+from pages.answer import named
+from pages.hearing import history, recognizer
+from ser_core import plots, profile
+from ser_core.card import headline
+from ser_core.errors import UndertoneError
+from ser_core.recognizer import Prediction
+
+
+def beside(prediction: Prediction) -> None:
+    """Say what the answer is with the voice that is known, if one is."""
+    if "voice" not in st.session_state or prediction.label is None:
+        return
+    try:
+        known = recognizer(prediction.model).with_voice(prediction, st.session_state.voice)
+    except UndertoneError as error:
+        st.warning(f"Sorry: {error}.")
+        return
+    answer = f"**{named(known.label)}**, {plots.percent(known.confidence)} sure"
+    if known.abstained:
+        answer = f"not clear enough; the closest is {answer}"
+    st.markdown(f":material/record_voice_over: With your voice: {answer}")
+
+
+@st.fragment
+def profiles() -> None:
+    """Make, load, keep and forget a voice profile."""
+    with st.expander(
+        "Your voice", key="profiles", on_change="rerun", icon=":material/record_voice_over:"
+    ) as opened:
+        if not opened.open:
+            return
+        st.markdown(
+            "Every voice sounds a little sad, angry or calm to a model that has never met it. "
+            f"Give it {profile.FEWEST} to {profile.MOST} clips of one person, whatever is said in "
+            "them and however, and it allows for that." + _gain()
+        )
+        try:
+            if "voice" in st.session_state:
+                _known()
+            else:
+                _unknown()
+        except UndertoneError as error:
+            st.error(f"Sorry: {error}.")
+        st.caption("A profile is numbers, no sound; it is kept in memory until you leave the page.")
+
+
+def _gain() -> str:
+    """Tell what knowing a voice is worth to people the model has never heard, if measured."""
+    rows = recognizer().card.evaluation
+    best = headline(recognizer().card)
+    known = [row for row in rows if best and row.protocol == f"{best.protocol}+voice(8)"]
+    return "".join(
+        f" With 8 clips it was right for {row.accuracy:.0%} of clips by unseen speakers instead "
+        f"of {best.accuracy:.0%} ({row.protocol})."
+        for row in known
+    )
+
+
+def _known() -> None:
+    voice = st.session_state.voice
+    st.success(f"A voice is known from {voice.clips} clips.", icon=":material/check:")
+    with st.container(horizontal=True):
+        st.download_button(
+            "Keep it as a file",
+            profile.to_json(voice),
+            file_name="undertone-voice.json",
+            mime="application/json",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        if st.button("Forget it", icon=":material/delete:"):
+            del st.session_state.voice
+            st.rerun()
+
+
+def _unknown() -> None:
+    model = recognizer().bundle
+    entries = {
+        key: entry
+        for key, entry in reversed(history().items())
+        if entry.prediction.label and entry.prediction.model == model.card.name
+    }
+    chosen = st.multiselect(
+        "Clips of one voice",
+        list(entries),
+        format_func=lambda key: entries[key].title,
+        max_selections=profile.MOST,
+        placeholder="Choose from this visit",
+        key="voice-clips",
+    )
+    missing = profile.FEWEST - len(chosen)
+    if st.button(
+        "Get to know this voice",
+        disabled=missing > 0,
+        help=f"Choose {missing} more." if missing > 0 else None,
+        icon=":material/hearing:",
+    ):
+        embeddings = [entries[key].prediction.embedding for key in chosen]
+        st.session_state.voice = profile.get_to_know(embeddings, model)
+        st.rerun()
+    file = st.file_uploader("Or a profile you kept", type="json", key="voice-file")
+    if file is not None:
+        st.session_state.voice = profile.from_json(file.getvalue(), model)
+        st.rerun()
