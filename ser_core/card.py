@@ -162,7 +162,9 @@ def model_card(card: Card) -> str:
     """Return the model's `README.md`, with the front matter Hugging Face reads."""
     training = card.training
     corpora = ", ".join(f"{name} ({licence})" for name, licence in training.corpora.items())
-    commands = "\n".join(f"    {row.command}" for row in card.evaluation)
+    commands = "\n".join(
+        f"    {command}" for command in dict.fromkeys(row.command for row in card.evaluation)
+    )
     return f"""---
 license: {LICENCE_TAGS.get(card.licence, "other")}
 language: en

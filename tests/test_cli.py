@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_core import audio, cli
+from ser_core import audio, cli, profile
+from ser_core.recognizer import Recognizer
 from tests.helpers import TOY, speech_like
 
 
@@ -47,6 +48,18 @@ def test_predict_json_is_one_document_of_the_agreed_shape(run, talk_file, tmp_pa
     assert set(second["windows"][0]) == {"start", "end", "probabilities"}
 
 
+def test_predict_knows_a_voice(run, talk_file, tmp_path):
+    model = Recognizer.from_name("swift").bundle
+    kept = tmp_path / "mine.json"
+    kept.write_text(profile.to_json(profile.get_to_know(np.full((5, 128), 0.3), model)))
+    [without] = json.loads(run("predict", talk_file, "--json")[1])
+    code, out, err = run("predict", talk_file, "--voice", kept, "--json")
+    assert code == 0 and not err
+    [known] = json.loads(out)
+    assert known["probabilities"] != without["probabilities"]
+    assert sum(known["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
 def test_predict_speaks_to_people(run, talk_file):
     code, out, _ = run("predict", talk_file, "--timeline")
     assert code == 0 and str(talk_file) in out and "%" in out and "0:00" in out
@@ -78,6 +91,8 @@ def test_one_bad_file_does_not_spoil_the_others(run, talk_file, tmp_path):
         ["predict"],
         ["predict", "nowhere.wav"],
         ["predict", "nowhere.wav", "--model", "nobody"],
+        ["predict", "nowhere.wav", "--voice", "nowhere.json"],
+        ["predict", "nowhere.wav", "--voice", "README.md"],
         ["nonsense"],
         ["train", "nobody"],
         ["train", "swift", "--set", "training.epochs=0"],
@@ -88,6 +103,10 @@ def test_one_bad_file_does_not_spoil_the_others(run, talk_file, tmp_path):
         ["evaluate", "--manifest", "nowhere.csv"],
         ["data", "check", "nobody"],
         ["data", "manifest", "nobody"],
+        ["data", "get", "nobody", "--accept-licence"],
+        ["data", "get", "savee", "--accept-licence"],
+        ["data", "add", "savee", "nowhere"],
+        ["data", "add", "My Own", "nowhere"],
         ["models", "show", "nobody"],
         ["models", "verify", "nobody"],
     ],
@@ -114,8 +133,49 @@ def test_data_commands_show_the_corpus(run, toy_data):
     rows = json.loads(out)
     assert code == 0 and len(rows) == 64
     assert {"path", "speaker", "emotion", "corpus", "sex"} <= set(rows[0])
+    assert rows[0]["age"] is None
     code, out, _ = run("data", "manifest", "ravdess")
     assert out.splitlines()[0].startswith("path,") and len(out.splitlines()) == 65
+
+
+def test_data_list_says_what_is_here_and_what_can_be_had(run, toy_data):
+    code, out, _ = run("data", "list")
+    assert code == 0 and "ravdess: 64 of 2452 recordings" in out
+    assert "tess: not here; 2800 recordings, CC BY-NC-ND 4.0" in out
+    code, out, _ = run("data", "list", "--json")
+    rows = {row["corpus"]: row for row in json.loads(out)}
+    assert rows["ravdess"]["recordings"] == 64 and rows["savee"]["recordings"] == 0
+    assert rows["crema-d"]["home"].startswith("https://")
+
+
+def test_data_check_lists_what_it_leaves_out(run, toy_ravdess, tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_DATA_DIR", str(tmp_path))
+    code, _, err = run("data", "check")
+    assert code == 2 and "data list" in err
+    shutil.copytree(toy_ravdess / "ravdess" / "Actor_01", tmp_path / "ravdess" / "Actor_01")
+    (broken := tmp_path / "ravdess" / "03-01-01-01-01-01-24.wav").write_text("no sound")
+    code, out, _ = run("data", "check")
+    assert code == 0 and "ravdess: 8 utterances" in out and f"left out: {broken}: " in out
+    code, out, _ = run("data", "check", "ravdess", "--json")
+    assert list(json.loads(out)[0]["bad"]) == [str(broken)]
+
+
+def test_data_add_makes_a_corpus_that_can_be_scored(
+    run, toy_ravdess, toy_run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SER_DATA_DIR", str(tmp_path / "data"))
+    for code, emotion in (("03", "happy"), ("04", "sad")):
+        folder = tmp_path / "mine" / emotion
+        folder.mkdir(parents=True)
+        for path in sorted((toy_ravdess / "ravdess").rglob(f"03-01-{code}-*.flac"))[:2]:
+            shutil.copy(path, folder)
+    code, out, _ = run("data", "add", "mine", tmp_path / "mine")
+    assert code == 0 and "4 recordings" in out
+    code, out, _ = run("data", "list")
+    assert "mine: 4 recordings of your own" in out
+    code, out, _ = run("evaluate", "--model", toy_run / "model", "--corpus", "mine", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["n"] == 4 and found["labels"] == ["happy", "sad"]
 
 
 def test_train_then_evaluate_from_the_command_line(run, toy_data, tmp_path):

@@ -31,7 +31,7 @@ IN_README = (
     "recognize-phone-light",
     "timeline-desktop-light",
 )
-SAMPLE = "High, fast, loud"
+SAMPLE = "Singsong"
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
