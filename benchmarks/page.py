@@ -54,15 +54,16 @@ def main() -> None:
         # The very first visit loads the model for all that follow; each visit is a new browser
         # profile, and each file another, for nothing is to come from a cache.
         browser = launch(playwright)
+        samples, what = clip()
         for visit in range(options.repeats + 1):
             path = Path(folder) / f"clip-{visit}.wav"
-            soundfile.write(path, clip(4.0) * (1 - 0.01 * visit), audio.SAMPLE_RATE)
+            soundfile.write(path, samples * (1 - 0.01 * visit), audio.SAMPLE_RATE)
             measured = one_visit(browser, url, path)
             if visit:
                 for name, value in measured.items():
                     figures[name].append(value)
     result = {
-        "what": "a visit to the Recognize page and the upload of a 4 s clip; medians",
+        "what": f"a visit to the Recognize page and the upload of {what}; medians",
         **{name: round(statistics.median(values)) for name, values in figures.items()},
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
         f"{platform.python_version()}",

@@ -63,6 +63,9 @@ class FeatureSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+_BLOCK = 128  # frames
+
+
 def mel_power(
     samples: np.ndarray, spec: FeatureSpec, *, first: int = 0, last: int | None = None
 ) -> np.ndarray:
@@ -84,9 +87,9 @@ def mel_power(
     # A product as small as a clip's is done before a second thread has woken up. (Should several
     # threads meet here, BLAS may stay at one thread: slower for others, but never wrong.)
     with _blas().limit(limits=1):
-        # In blocks, so that an hour of audio needs no more memory than a minute.
-        for start in range(first, last, 4096):
-            frames = _frames(samples, spec, start, min(start + 4096, last))
+        # In blocks that stay in the processor's cache, of a clip as of an hour.
+        for start in range(first, last, _BLOCK):
+            frames = _frames(samples, spec, start, min(start + _BLOCK, last))
             spectrum = np.fft.rfft(frames * window)
             end = start - first + len(frames)
             power[start - first : end] = (spectrum.real**2 + spectrum.imag**2) @ filters.T
