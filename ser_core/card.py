@@ -154,8 +154,7 @@ def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str,
 
 def _in_words(protocol: str, protocols: Mapping[str, str]) -> str:
     base, _, clips = protocol.partition("+voice(")
-    known = f", each after {clips[:-1]} other clips of whom, unlabelled" if clips else ""
-    return protocols[base] + known
+    return f"each speaker known from {clips[:-1]} unlabelled clips" if clips else protocols[base]
 
 
 def model_card(card: Card) -> str:

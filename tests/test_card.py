@@ -50,11 +50,12 @@ def test_headline_is_about_unseen_speakers(card, protocols, expected):
 
 
 def test_results_in_words(card):
-    card = dataclasses.replace(card, evaluation=(row("ravdess-5fold"), row("random-80-20", 0.849)))
-    first, second = results_in_words(card, PROTOCOLS)
+    rows = (row("ravdess-5fold"), row("random-80-20", 0.849), row("ravdess-5fold+voice(8)"))
+    first, second, third = results_in_words(dataclasses.replace(card, evaluation=rows), PROTOCOLS)
     assert first["Tested on"].startswith("**ravdess-5fold**: unseen speakers")
     assert first["Right"] == "62.1\u00a0±\u00a00.7%"
     assert first["UAR"] == "60.8\u00a0±\u00a01.1%"
     assert first["Answered"] == "70%"
     assert second["Right when answered"] == "74%"
     assert second["Right"].startswith("84.9")
+    assert third["Tested on"].endswith("**: each speaker known from 8 unlabelled clips")
