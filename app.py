@@ -18,6 +18,12 @@ page = st.navigation(
             help="Record, upload or pick a clip and see which emotion it carries.",
         ),
         st.Page(
+            "pages/live.py",
+            title="Live",
+            icon=":material/mic:",
+            help="Talk, and watch the emotion in your voice change while you do.",
+        ),
+        st.Page(
             "pages/about.py",
             title="About",
             icon=":material/info:",

@@ -7,14 +7,17 @@ All pictures go to `.cache/screenshots/`, those that the README shows also to
 import io
 import itertools
 import shutil
+from collections.abc import Iterator
 
 import numpy as np
 import soundfile
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Playwright, expect, sync_playwright
 
 from tests.browser.serving import (
+    ANSWER,
     ROOT,
     SAMPLES,
+    go_live,
     launch,
     open_page,
     server,
@@ -30,6 +33,7 @@ IN_README = (
     "recognize-desktop-dark",
     "recognize-phone-light",
     "timeline-desktop-light",
+    "live-desktop-light",
 )
 SAMPLE = "Singsong"
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -93,17 +97,48 @@ def compared(page: Page) -> None:
         settle(page)
 
 
+def live(playwright: Playwright, url: str) -> None:
+    """Photograph the Live page from permission to summary."""
+    microphone = EVERYTHING / "microphone.wav"
+    microphone.write_bytes(wav(conversation()))
+    for grant in (True, False):
+        browser = launch(playwright, microphone=microphone, grant=grant)
+        for name, look in looks():
+            page = open_page(browser, url, **look)
+            page.goto(f"{url}/live")
+            settle(page)
+            if not grant:
+                go_live(page, url)
+                expect(page.get_by_role("alert")).to_be_visible()
+                photograph(page, f"live-denied-{name}")
+                continue
+            photograph(page, f"live-first-{name}")
+            go_live(page, url)
+            expect(page.get_by_role("heading", level=2)).to_have_text(ANSWER)
+            page.wait_for_timeout(25_000)  # for pictures that are full
+            photograph(page, f"live-{name}")
+            page.get_by_role("button", name="Stop").click()
+            expect(page.locator(".main-svg").first).to_be_visible()
+            photograph(page, f"live-summary-{name}")
+            page.close()
+        browser.close()
+
+
+def looks() -> Iterator[tuple[str, dict]]:
+    """Yield both widths, light and dark, with their names."""
+    for (device, (width, height)), scheme in itertools.product(WIDTHS.items(), ("light", "dark")):
+        look = {"viewport": {"width": width, "height": height}, "color_scheme": scheme}
+        yield f"{device}-{scheme}", look
+
+
 def main() -> None:
     """Photograph every page at both widths, light and dark."""
     EVERYTHING.mkdir(parents=True, exist_ok=True)
     README.mkdir(parents=True, exist_ok=True)
     with server() as url, sync_playwright() as playwright:
         browser = launch(playwright)
-        for (device, (width, height)), scheme in itertools.product(
-            WIDTHS.items(), ("light", "dark")
-        ):
-            look = {"viewport": {"width": width, "height": height}, "color_scheme": scheme}
-            photograph(open_page(browser, url, **look), f"first-{device}-{scheme}")
+        for name, look in looks():
+            photograph(open_page(browser, url, **look), f"first-{name}")
             states = {
                 "recognize": lambda page: try_sample(page, SAMPLE),
                 "explained": explained,
@@ -114,8 +149,10 @@ def main() -> None:
             for state, reach in states.items():
                 page = open_page(browser, url, **look)
                 reach(page)
-                photograph(page, f"{state}-{device}-{scheme}")
-            photograph(open_page(browser, f"{url}/about", **look), f"about-{device}-{scheme}")
+                photograph(page, f"{state}-{name}")
+            photograph(open_page(browser, f"{url}/about", **look), f"about-{name}")
+        browser.close()
+        live(playwright, url)
 
 
 if __name__ == "__main__":

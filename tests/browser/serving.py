@@ -33,15 +33,25 @@ def chromium_path() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@contextmanager
-def server(**environment: str) -> Iterator[str]:
-    """Run the app on a free port of this machine; yields its address."""
+def free_port() -> int:
+    """Return a port of this machine that nobody listens to."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def server(*, module: str = "streamlit", **environment: str) -> Iterator[str]:
+    """Run the app on a free port of this machine; yields its address.
+
+    Args:
+        module: what runs it: Streamlit, or what does so in its stead.
+        environment: variables for it.
+    """
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
-        sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"),
+        sys.executable, "-m", module, "run", str(ROOT / "app.py"),
         "--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}",
         "--server.fileWatcherType=none",
     ]  # fmt: skip
@@ -69,8 +79,19 @@ def _healthy(url: str) -> bool:
         return False
 
 
-def launch(playwright: Playwright, *, microphone: Path | None = None) -> Browser:
-    """Start Chromium, which does nothing on the side; `microphone` is a WAV file it hears."""
+def launch(
+    playwright: Playwright,
+    *,
+    microphone: Path | None = None,
+    grant: bool = True,
+) -> Browser:
+    """Start Chromium, which does nothing on the side.
+
+    Args:
+        playwright: starts it.
+        microphone: a WAV file that it hears, again and again.
+        grant: whether pages may hear that, too.
+    """
     arguments = [
         "--no-sandbox",
         "--disable-background-networking",
@@ -81,9 +102,10 @@ def launch(playwright: Playwright, *, microphone: Path | None = None) -> Browser
     if microphone:
         arguments += [
             "--use-fake-device-for-media-stream",
-            "--use-fake-ui-for-media-stream",
             f"--use-file-for-fake-audio-capture={microphone}",
         ]
+        if grant:
+            arguments.append("--use-fake-ui-for-media-stream")
     return playwright.chromium.launch(executable_path=chromium_path(), args=arguments)
 
 
@@ -110,7 +132,13 @@ def try_sample(page: Page, title: str) -> None:
 
 
 def wait_for_answer(page: Page) -> None:
-    """Wait until there is an answer and its three charts are drawn."""
-    expect(page.get_by_role("heading", level=2)).to_contain_text(ANSWER)
-    expect(page.locator(".main-svg").nth(4)).to_be_visible()
+    """Wait until there is an answer and its charts are drawn."""
+    expect(page.get_by_role("heading", level=2).first).to_contain_text(ANSWER)
+    expect(page.locator(".st-key-pictures .main-svg").first).to_be_visible()
     settle(page)
+
+
+def go_live(page: Page, url: str) -> None:
+    """Open the Live page and start listening."""
+    page.goto(f"{url}/live")
+    page.get_by_role("button", name="Start listening").click()

@@ -1,0 +1,344 @@
+import asyncio
+import gc
+import threading
+import time
+
+import av
+import numpy as np
+import pytest
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.contrib.media import MediaRelay
+from streamlit_webrtc import WebRtcMode, WebRtcWorker
+
+from pages import microphone
+from ser_core import live
+from tests.helpers import speech_like
+from tests.pages.conftest import wav
+
+RATE = live.SAMPLE_RATE
+
+
+class FakeStream:
+    """A browser that says what it is told to say, and whose microphone hears what it is told."""
+
+    told = "granted"
+    sound = None
+    running = 0
+
+    def __init__(self, buffer):
+        self.buffer = buffer
+        FakeStream.running += 1
+
+    def follow(self):
+        if self.sound is not None:
+            self.buffer.write(RATE, self.sound[:, None])
+        return self.told
+
+    def stop(self):
+        self.buffer.close()
+        FakeStream.running -= 1
+
+
+@pytest.fixture
+def browser(monkeypatch):
+    monkeypatch.setattr(microphone, "Stream", FakeStream)
+    monkeypatch.setattr(microphone, "was_left", lambda: False)
+    monkeypatch.setattr(FakeStream, "running", 0)
+    return lambda **fields: [monkeypatch.setattr(FakeStream, *item) for item in fields.items()]
+
+
+@pytest.fixture
+def page(app, browser):
+    return app.switch_page("pages/live.py").run()
+
+
+def press(page, label):
+    button = next(button for button in page.button if button.label == label)
+    button.click().run()
+    assert not page.exception
+    return page
+
+
+def words(page):
+    assert not page.exception
+    texts = [*page.header, *page.markdown, *page.error, *page.caption]
+    return " ".join(text.value for text in texts)
+
+
+def test_first_view_is_one_button(page):
+    assert [button.label for button in page.button] == ["Start listening"]
+    assert "Talk" in words(page)
+    assert not page.header
+
+
+@pytest.mark.parametrize(
+    "told, said",
+    [
+        (None, "Asking for permission"),
+        ("granted", "Connecting"),
+        ("denied", "does not let this page use the microphone"),
+        ("missing", "There is no microphone"),
+        ("busy", "another program may be using it"),
+        ("insecure", "HTTPS"),
+        ("failed", "no connection"),
+    ],
+)
+def test_before_there_is_sound(page, browser, told, said):
+    browser(told=told)
+    press(page, "Start listening")
+    assert said in words(page)
+    waiting = told in (None, "granted")
+    assert ("Stop" in [button.label for button in page.button]) == waiting
+    assert len(page.error) == (not waiting)
+    assert FakeStream.running == waiting
+
+
+@pytest.mark.parametrize("how", ["at once", "after ten seconds"])
+def test_without_a_connection_there_is_the_recorder(page, browser, monkeypatch, how):
+    if how == "at once":
+        browser(told="failed")
+    else:
+        monkeypatch.setattr(live, "PATIENCE", -1)
+    press(page, "Start listening")
+    for reason in ("firewall", "TURN", "HTTPS"):
+        assert reason in words(page)
+    page.audio_input[0].upload("audio.wav", wav(speech_like())).run()
+    assert not page.exception
+    assert len(page.header) == 1
+    page.audio_input[0].upload("audio.wav", b"no sound").run()
+    assert any("Sorry" in error.value for error in page.error)
+
+
+@pytest.mark.parametrize(
+    "sound, said",
+    [
+        (speech_like(3.0), "Listening"),
+        (1e-4 * np.random.default_rng(0).standard_normal(3 * RATE), "Silence"),
+        (0.1 * np.random.default_rng(0).standard_normal(3 * RATE), "No speech"),
+        (np.zeros(3 * RATE), "Muted"),
+    ],
+    ids=["speech", "silence", "noise", "muted"],
+)
+def test_what_is_heard_is_told(page, browser, sound, said):
+    browser(sound=sound.astype(np.float32))
+    press(page, "Start listening")
+    assert said in words(page)
+    assert len(page.header) == (said != "Muted")
+
+
+def test_no_signal(page, browser, monkeypatch):
+    browser(sound=speech_like(3.0))
+    press(page, "Start listening")
+    browser(sound=None)
+    monkeypatch.setattr(live, "_MISSING", -1)
+    assert "No signal" in words(page.run())
+
+
+def test_pause_and_go_on(page, browser):
+    browser(sound=speech_like(1.0))
+    press(page, "Start listening")
+    press(page, "Pause")
+    assert "Paused" in words(page)
+    seconds = page.session_state.listener.buffer.seconds
+    press(page, "Go on")
+    assert "Listening" in words(page)
+    assert page.session_state.listener.buffer.seconds == seconds + 1
+
+
+def test_keep_this_moment(page, browser):
+    browser(sound=speech_like(12.0))
+    press(page, "Start listening")
+    press(page, "Keep this moment")
+    assert [toast.value for toast in page.toast] == ["Kept, for this visit, on the Recognize page."]
+    (entry,) = page.session_state.history.values()
+    assert entry.title.startswith("Live, ")
+    assert entry.prediction.quality.duration == 10
+
+
+def test_stop_sums_up_and_forgets_the_sound(page, browser):
+    browser(sound=speech_like(3.0))
+    press(page, "Start listening")
+    page.run()
+    press(page, "Stop")
+    assert "What was heard" in words(page)
+    assert "of speech in" in words(page)
+    assert [button.label for button in page.get("download_button")] == ["CSV", "JSON"]
+    assert page.session_state.listener.buffer.closed
+    assert FakeStream.running == 0
+    press(page, "Start again")
+    assert "What was heard" not in words(page)
+    assert len(page.session_state.listener.moments) == 1
+
+
+def test_stop_before_anything_was_heard(page, browser):
+    browser(told=None)
+    press(page, "Start listening")
+    press(page, "Stop")
+    assert [button.label for button in page.button] == ["Start again"]
+    assert not page.header
+
+
+def test_a_lost_connection_still_sums_up(page, browser):
+    browser(sound=speech_like(3.0))
+    press(page, "Start listening")
+    browser(told="failed")
+    page.run()
+    assert "connection was lost" in words(page)
+    assert "What was heard" in words(page)
+    assert not page.audio_input
+
+
+def test_leaving_the_page_ends_it(page, browser, monkeypatch):
+    browser(sound=speech_like(3.0))
+    press(page, "Start listening")
+    page.switch_page("pages/about.py").run()
+    monkeypatch.setattr(microphone, "was_left", lambda: True)
+    page.switch_page("pages/live.py").run()
+    assert "What was heard" in words(page)
+    assert FakeStream.running == 0
+    assert page.session_state.listener.buffer.closed
+
+
+def test_a_missing_model_is_a_sentence(app, browser, tmp_path, monkeypatch):
+    import streamlit as st
+
+    from ser_core import recognizer
+
+    monkeypatch.setattr(recognizer, "MODELS", tmp_path)
+    st.cache_resource.clear()
+    app.switch_page("pages/live.py").run()
+    assert not app.exception
+    assert len(app.error) == 1
+    assert not app.button
+
+
+@pytest.mark.parametrize(
+    "environment, servers",
+    [
+        ({}, []),
+        ({"UNDERTONE_TURN_USERNAME": "me"}, []),
+        (
+            {"UNDERTONE_TURN_URL": "turn:turn.example.org"},
+            [{"urls": "turn:turn.example.org", "username": "", "credential": ""}],
+        ),
+        (
+            {
+                "UNDERTONE_TURN_URL": "turn:turn.example.org",
+                "UNDERTONE_TURN_USERNAME": "me",
+                "UNDERTONE_TURN_PASSWORD": "secret",
+            },
+            [{"urls": "turn:turn.example.org", "username": "me", "credential": "secret"}],
+        ),
+    ],
+)
+def test_no_server_is_asked_unless_it_is_named(environment, servers):
+    assert microphone.ice_servers(environment) == servers
+
+
+class Tone(MediaStreamTrack):
+    """A microphone that hears a tone, 20 ms at a time."""
+
+    kind = "audio"
+
+    def __init__(self, layout="stereo", format="s16", realtime=True):
+        super().__init__()
+        self.layout, self.format, self.realtime, self.sent = layout, format, realtime, 0
+
+    async def recv(self):
+        if self.realtime:
+            await asyncio.sleep(0.02)
+        elif self.sent >= 48_000:
+            self.stop()
+            raise asyncio.CancelledError
+        tone = 0.5 * np.sin(2 * np.pi * 440 * (self.sent + np.arange(960)) / 48_000)
+        kind = np.int16 if self.format.startswith("s16") else np.float32
+        channels = av.AudioLayout(self.layout).nb_channels
+        samples = np.repeat((tone * (32_767 if kind is np.int16 else 1)).astype(kind), channels)
+        planar = samples.reshape(-1, channels).T.copy()
+        shaped = planar if self.format.endswith("p") else samples[None]
+        frame = av.AudioFrame.from_ndarray(shaped, format=self.format, layout=self.layout)
+        frame.sample_rate, frame.pts = 48_000, self.sent
+        self.sent += 960
+        return frame
+
+
+@pytest.mark.parametrize("layout, format", [("mono", "s16"), ("stereo", "s16"), ("stereo", "fltp")])
+def test_the_sink_fills_the_buffer(layout, format):
+    buffer = live.Buffer()
+
+    async def run():
+        sink = microphone.Sink(buffer)
+        sink.addTrack(Tone(layout, format, realtime=False))
+        sink.start()
+        await asyncio.wait([sink._task])
+        assert buffer.seconds == pytest.approx(1, abs=0.05)
+        assert live.level(buffer.read(0.5)[0]) == pytest.approx(-9, abs=0.3)
+        sink.stop()
+        assert buffer.closed
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def loop():
+    """An event loop at work in a thread of its own, as Streamlit has one."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def census(loop):
+    """What lives in this process: threads, but for the loop's own pool; its tasks; buffers."""
+    gc.collect()
+    names = {thread.name for thread in threading.enumerate()}
+    return (
+        {name for name in names if not name.startswith("asyncio_")},
+        {task.get_coro().__qualname__ for task in asyncio.all_tasks(loop)},
+        [thing for thing in gc.get_objects() if type(thing) is live.Buffer],
+    )
+
+
+def test_sound_goes_through_a_real_connection_and_leaves_nothing_behind(loop):
+    before = census(loop)
+    nobody = RTCConfiguration(iceServers=[])
+
+    def wait(coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+
+    async def relay():
+        return MediaRelay()
+
+    async def offer():
+        peer = RTCPeerConnection(nobody)
+        peer.addTransceiver(Tone(), direction="sendonly")
+        await peer.setLocalDescription(await peer.createOffer())
+        return peer
+
+    buffer = live.Buffer()
+    peer = wait(offer())
+    worker = WebRtcWorker(
+        mode=WebRtcMode.SENDONLY,
+        rtc_configuration=nobody,
+        sink_audio_track=microphone.Sink(buffer),
+        **microphone._UNUSED,
+        loop=loop,
+        relay=wait(relay()),
+    )
+    answer = worker.process_offer(peer.localDescription.sdp, "offer")
+    wait(peer.setRemoteDescription(RTCSessionDescription(answer.sdp, answer.type)))
+    while buffer.seconds < 1:
+        time.sleep(0.05)
+    heard = buffer.read(0.5)[0]
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+    assert spectrum.argmax() * RATE / len(heard) == pytest.approx(440, abs=3)
+
+    worker.stop()
+    wait(peer.close())
+    assert buffer.closed
+    del worker, peer, buffer
+    while census(loop) != before:
+        time.sleep(0.05)
