@@ -2,12 +2,15 @@
 
 import streamlit as st
 
+from pages.parts.entrance import through_app
 from ser_core import plots
 from ser_core.bundle import read_card
 from ser_core.card import headline, results_in_words
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import DEFAULT_MODEL, find_model
 from ser_core.splits import PROTOCOLS
+
+through_app()
 
 st.title("About Undertone", anchor=False)
 

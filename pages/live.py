@@ -7,13 +7,16 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from pages import live_view, microphone
-from pages.answer import in_words, named
-from pages.hearing import history, recognizer
+from pages.parts import live_view, microphone
+from pages.parts.answer import in_words, named
+from pages.parts.entrance import through_app
+from pages.parts.hearing import history, recognizer
 from ser_core import audio, live, plots, plots_over_time, timeline
 from ser_core.errors import UndertoneError
 from ser_core.history import remember
 from ser_core.live import Sound, State
+
+through_app()
 
 # What a state means to the visitor: an icon, and what is the matter or what to do.
 WORDS = {

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages import answer, pictures, visit, voice
-from pages.hearing import history, listen, queue, recognizer, refused
+from pages.parts import answer, pictures, visit, voice
+from pages.parts.entrance import through_app
+from pages.parts.hearing import history, listen, queue, recognizer, refused
 from ser_core.card import headline
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
+
+through_app()
 
 SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
 samples = {

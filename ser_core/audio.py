@@ -274,10 +274,11 @@ def _ffmpeg_blocks(data: bytes) -> Iterator[tuple[int, np.ndarray]]:
         with suppress(av.FFmpegError):  # cut off: what came before is still good
             for packet in container.demux(stream):
                 with suppress(av.FFmpegError):  # damaged: the next may be good again
-                    yield from map(_ffmpeg_block, packet.decode())
+                    yield from map(frame_samples, packet.decode())
 
 
-def _ffmpeg_block(frame) -> tuple[int, np.ndarray]:
+def frame_samples(frame) -> tuple[int, np.ndarray]:
+    """Return the rate and the samples, float32 `(n, channels)`, of one of PyAV's audio frames."""
     # Not `frame.to_ndarray()`: with eight planes or more, PyAV (18.1) looks for a ninth behind the
     # end of their list, and crashes.
     from av.audio.plane import AudioPlane

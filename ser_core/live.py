@@ -272,7 +272,7 @@ def as_timeline(moments: Sequence[Moment], emotions: Sequence[str], threshold: f
     """
     duration = moments[-1].time
     probabilities = over_time(moments, emotions, 0, int(np.ceil(duration / TICK)))
-    segments = timeline._segments(probabilities, tuple(emotions), duration, threshold)
+    segments = timeline.in_segments(probabilities, tuple(emotions), duration, threshold)
     return Timeline(duration, tuple(emotions), probabilities, segments)
 
 

@@ -27,7 +27,6 @@ MAGMA = [
     "#CD4071", "#F1605D", "#FD9668", "#FECA8D", "#FCFDBF",
 ]  # fmt: skip
 
-_TICKS_HERTZ, _MAGMA, _VIOLET = TICKS_HERTZ, MAGMA, VIOLET  # until live_view takes the public names
 
 # In the plane, below its face the name would be covered by the neighbour's.
 _NAMED_ABOVE = ("fearful",)

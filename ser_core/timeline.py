@@ -68,7 +68,7 @@ def timeline(prediction: Prediction, clip: Clip, *, threshold: float) -> Timelin
         count[first:last] += 1
     heard = (count > 0) & _spoken(clip, steps)
     probabilities = np.where(heard[:, None], total / np.maximum(count, 1)[:, None], 0.0)
-    segments = _segments(probabilities, emotions, clip.duration, threshold)
+    segments = in_segments(probabilities, emotions, clip.duration, threshold)
     return Timeline(clip.duration, emotions, probabilities, segments)
 
 
@@ -144,9 +144,17 @@ def _spoken(clip: Clip, steps: int) -> np.ndarray:
     return (spoken | (np.roll(spoken, 1) & np.roll(spoken, -1)))[1:-1]
 
 
-def _segments(
+def in_segments(
     probabilities: np.ndarray, emotions: tuple[str, ...], duration: float, threshold: float
 ) -> tuple[Segment, ...]:
+    """Return the stretches in which the answer stays the same.
+
+    Args:
+        probabilities: `(steps, emotions)`; rows of zeros are silence.
+        emotions: what the columns are.
+        duration: in seconds, where the last stretch ends at the latest.
+        threshold: below this probability no emotion stands out.
+    """
     best = probabilities.argmax(axis=1)
     answer = [
         None if not p.any() else int(b) if p[b] >= threshold else -1

@@ -6,6 +6,7 @@ import soundfile
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from pages.parts import entrance
 from tests.helpers import ROOT, speech_like
 
 
@@ -16,8 +17,10 @@ def wav(samples) -> bytes:
 
 
 @pytest.fixture
-def app() -> AppTest:
+def app(monkeypatch) -> AppTest:
     """The app, its first page open, nothing cached by earlier tests."""
+    # AppTest forgets before each run that `st.navigation` has run; a server does not.
+    monkeypatch.setattr(entrance, "through_app", lambda: None)
     st.cache_resource.clear()
     st.cache_data.clear()
     return AppTest.from_file(str(ROOT / "app.py"), default_timeout=600).run()

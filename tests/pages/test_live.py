@@ -10,7 +10,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.contrib.media import MediaRelay
 from streamlit_webrtc import WebRtcMode, WebRtcWorker
 
-from pages import microphone
+from pages.parts import microphone
 from ser_core import live
 from tests.helpers import speech_like
 from tests.pages.conftest import wav

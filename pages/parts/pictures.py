@@ -5,9 +5,9 @@ from math import ceil
 
 import streamlit as st
 
-from pages.answer import named
-from pages.hearing import history, recognizer
-from pages.playhead import playhead
+from pages.parts.answer import named
+from pages.parts.hearing import history, recognizer
+from pages.parts.playhead import playhead
 from ser_core import explain, plots_over_time, timeline
 from ser_core.history import Entry
 

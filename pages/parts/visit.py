@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import streamlit as st
 
-from pages.answer import in_words, named
-from pages.hearing import history, plain, queue, recognizer, refused
+from pages.parts.answer import in_words, named
+from pages.parts.hearing import history, plain, queue, recognizer, refused
 from ser_core import history as kept
 from ser_core import plots
 from ser_core.errors import UndertoneError

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pages.answer import named
-from pages.hearing import history, recognizer
+from pages.parts.answer import named
+from pages.parts.hearing import history, recognizer
 from ser_core import plots, profile
 from ser_core.card import headline
 from ser_core.errors import UndertoneError

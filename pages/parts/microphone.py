@@ -47,7 +47,7 @@ class Sink(AudioSinkTrack):
 
     def __init__(self, buffer: Buffer):
         """Take the buffer; frames come once a worker has added a track."""
-        super().__init__(lambda frame: buffer.write(*audio._ffmpeg_block(frame)))
+        super().__init__(lambda frame: buffer.write(*audio.frame_samples(frame)))
         self._buffer = buffer
 
     def stop(self) -> None:
