@@ -13,7 +13,7 @@ help:
 	@echo "make test         set up if needed, then run every check"
 	@echo "make setup        only set up (.venv)"
 	@echo "make screenshots  photograph every page, for the README"
-	@echo "make bench        measure speed beside the usual pipeline"
+	@echo "make bench        measure speed beside what one would use instead"
 	@echo "make clean        remove .venv and caches"
 
 run: setup
@@ -31,8 +31,12 @@ lint: setup-dev
 screenshots: setup-dev
 	$(BIN)/python -m tests.browser.screenshots
 
-bench: setup
+bench: setup-dev
 	$(BIN)/python -m benchmarks.predict
+	$(BIN)/python -m benchmarks.features
+	$(BIN)/python -m benchmarks.speech
+	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks.live
 
 setup: .venv/installed
 setup-dev: .venv/installed-dev

@@ -37,6 +37,8 @@ else:
             "“I can't tell”."
         )
         st.markdown(
+            "Measured on professional actors, as many women as men, who speak North American "
+            "English in a studio. "
             "Believe the rows about unseen speakers: a model that met the test's voices in "
             "training looks far better than it is. Guessing would be right 1 time in "
             f"{len(card.labels)}; people who listen to the same recordings are right about 2 times "
@@ -82,9 +84,10 @@ st.markdown(
 
 st.header("Privacy", anchor=False)
 st.markdown(
-    "Undertone runs on the computer that you started it on. It sends nothing anywhere, asks no "
-    "other server for anything, and keeps no recording: what you record or upload is forgotten "
-    "when you close the page."
+    "Everything happens on the computer that runs Undertone: yours, unless somebody has opened "
+    "this page to you. It passes nothing on, asks no other server for anything, and keeps no "
+    "recording: what you record, upload or say on the Live page is in memory only and forgotten "
+    "when you close the page, and so is what it has got to know of your voice."
 )
 
 st.header("Licences", anchor=False)

@@ -24,6 +24,8 @@ def words(app):
         "Regulation (EU) 2024/1689",
         "Article 5(1)(f)",
         "keeps no recording",
+        "Live page",
+        "North American English",
         "MIT",
         "CC BY-NC-SA 4.0",
         "Livingstone",
