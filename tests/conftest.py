@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import hypothesis
+import pylibsrtp  # noqa: F401 - crashes (1.0) if it is loaded after TensorFlow, which tests also need
 import pytest
 import soundfile
 

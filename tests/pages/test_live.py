@@ -263,7 +263,7 @@ class Tone(MediaStreamTrack):
 
 
 @pytest.mark.parametrize("layout, format", [("mono", "s16"), ("stereo", "s16"), ("stereo", "fltp")])
-def test_the_sink_fills_the_buffer(layout, format):
+def test_the_sink_fills_the_buffer(layout, format, loop):
     buffer = live.Buffer()
 
     async def run():
@@ -276,7 +276,7 @@ def test_the_sink_fills_the_buffer(layout, format):
         sink.stop()
         assert buffer.closed
 
-    asyncio.run(run())
+    asyncio.run_coroutine_threadsafe(run(), loop).result()
 
 
 @pytest.fixture
