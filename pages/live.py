@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.parts import live_view, microphone
 from pages.parts.answer import in_words, named
+from pages.parts.downloads import downloads
 from pages.parts.entrance import through_app
 from pages.parts.hearing import history, recognizer
 from ser_core import audio, live, plots, plots_over_time, timeline
@@ -142,18 +143,7 @@ def show_summary(moments):
             f"{timeline.clock(speech)} of speech in {timeline.clock(found.duration)}: {said}.",
             width="stretch",
         )
-        for name, content, mime in (
-            ("CSV", timeline.to_csv(found), "text/csv"),
-            ("JSON", timeline.to_json(found), "application/json"),
-        ):
-            st.download_button(
-                name,
-                content,
-                file_name=f"undertone-live.{name.lower()}",
-                mime=mime,
-                icon=":material/download:",
-                on_click="ignore",
-            )
+        downloads("undertone-live", csv=timeline.to_csv(found), json=timeline.to_json(found))
     st.plotly_chart(
         plots_over_time.timeline(found),
         config={"displayModeBar": False},

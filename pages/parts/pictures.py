@@ -6,6 +6,7 @@ from math import ceil
 import streamlit as st
 
 from pages.parts.answer import named
+from pages.parts.downloads import downloads
 from pages.parts.hearing import history, recognizer
 from pages.parts.playhead import playhead
 from ser_core import explain, plots_over_time, timeline
@@ -106,20 +107,13 @@ def _stretches(found: timeline.Timeline) -> list[tuple[float, float, str]]:
 
 def _downloads(found: timeline.Timeline) -> None:
     with st.container(horizontal=True):
-        for name, content, mime in (
-            ("CSV", timeline.to_csv(found), "text/csv"),
-            ("JSON", timeline.to_json(found), "application/json"),
-        ):
-            st.download_button(
-                name,
-                content,
-                file_name=f"timeline.{name.lower()}",
-                mime=mime,
-                icon=":material/download:",
-                type="tertiary",
-                on_click="ignore",
-                help="The stretches with their probabilities",
-            )
+        downloads(
+            "timeline",
+            csv=timeline.to_csv(found),
+            json=timeline.to_json(found),
+            type="tertiary",
+            help="The stretches with their probabilities",
+        )
 
 
 def _part(key: str, duration: float) -> tuple[float, float]:

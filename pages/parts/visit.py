@@ -5,6 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from pages.parts.answer import in_words, named
+from pages.parts.downloads import downloads
 from pages.parts.hearing import history, plain, queue, recognizer, refused
 from ser_core import history as kept
 from ser_core import plots
@@ -37,18 +38,7 @@ def listing(shown: str) -> None:
         for key, entry in reversed(entries.items()):
             _row(key, entry, shown)
         with st.container(horizontal=True):
-            for name, content, mime in (
-                ("CSV", kept.to_csv(entries), "text/csv"),
-                ("JSON", kept.to_json(entries), "application/json"),
-            ):
-                st.download_button(
-                    name,
-                    content,
-                    file_name=f"undertone.{name.lower()}",
-                    mime=mime,
-                    icon=":material/download:",
-                    on_click="ignore",
-                )
+            downloads("undertone", csv=kept.to_csv(entries), json=kept.to_json(entries))
             st.button("Clear", icon=":material/delete:", on_click=forget)
         st.caption("All of this is in memory only, and gone when you close the page.")
 
