@@ -16,6 +16,7 @@ from ser_core import audio, live, plots, plots_over_time, timeline
 from ser_core.errors import UndertoneError
 from ser_core.history import remember
 from ser_core.live import Sound, State
+from ser_core.recognizer import UNCLEAR
 
 through_app()
 
@@ -126,7 +127,7 @@ def show_moment(moment):
         title = named(moment.label).capitalize()
         text = f"{plots.percent(moment.probabilities[moment.label])} sure"
     else:
-        title, text = "I can't tell 🤷", "No emotion stands out clearly enough to rely on."
+        title, text = "I can't tell 🤷", UNCLEAR
     st.header(title, anchor=False)
     st.markdown(text)
 

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from pydantic import TypeAdapter
 
 from ser_core import dataset, evaluation, profile, splits
-from ser_core.augment import Augmentation
 from ser_core.card import Evaluation
 from ser_core.errors import UndertoneError
 from ser_core.recipe import Recipe
@@ -125,7 +125,12 @@ def run_fold(recipe: Recipe, protocol: str, seed: int, fold: int, folder: Path) 
     result = FoldResult(
         seed=seed,
         fold=fold,
-        **_scores(recipe, data, split.test, probabilities, fitted.selective.threshold),
+        **_scores(
+            recipe,
+            data.manifest.iloc[split.test],
+            probabilities,
+            fitted.selective.threshold,
+        ),
         validation_uar=fitted.validation.uar,
         epoch=fitted.epoch,
         temperature=fitted.temperature,
@@ -145,14 +150,10 @@ def run_fold(recipe: Recipe, protocol: str, seed: int, fold: int, folder: Path) 
 
 
 def _scores(
-    recipe: Recipe,
-    data: dataset.Dataset,
-    rows: np.ndarray,
-    probabilities: np.ndarray,
-    threshold: float,
+    recipe: Recipe, manifest: pd.DataFrame, probabilities: np.ndarray, threshold: float
 ) -> dict:
     """Return the fields of a `FoldResult` that depend on the test part's probabilities."""
-    truth, manifest = data.truth[rows], data.manifest.iloc[rows]
+    truth = dataset.truth(manifest, recipe)
     scores = evaluation.report(truth, probabilities, recipe.labels)
     answered = evaluation.selective(truth, probabilities, threshold)
     return {
@@ -209,19 +210,19 @@ def with_voice(
     Raises:
         UndertoneError: a speaker has too few other clips.
     """
-    data = dataset.load(replace(recipe, augmentation=Augmentation()))
-    return [_with_voice(recipe, data, result, folder, clips) for result in results]
+    manifest = dataset.select(recipe)
+    return [_with_voice(recipe, manifest, result, folder, clips) for result in results]
 
 
 def _with_voice(
-    recipe: Recipe, data: dataset.Dataset, result: FoldResult, folder: Path, clips: int
+    recipe: Recipe, manifest: pd.DataFrame, result: FoldResult, folder: Path, clips: int
 ) -> FoldResult:
     with np.load(_file(result.seed, result.fold, folder).with_suffix(".npz")) as kept:
         window_row, logits, embedding = kept["row"], kept["logits"], kept["embedding"]
         space = profile.Space(kept["kernel"], kept["population"])
     rows = np.unique(window_row)
     of_clip = evaluation.mean_by_clip(embedding, window_row, rows)
-    speaker = data.manifest.speaker.to_numpy()[rows]
+    speaker = manifest.speaker.to_numpy()[rows]
     rng = np.random.default_rng((result.seed, result.fold, clips))
     change = np.empty((len(rows), len(recipe.labels)))
     for index, name in enumerate(speaker):
@@ -237,7 +238,7 @@ def _with_voice(
     probabilities = evaluation.mean_by_clip(
         evaluation.probabilities_of(changed, result.temperature), window_row, rows
     )
-    return replace(result, **_scores(recipe, data, rows, probabilities, result.threshold))
+    return replace(result, **_scores(recipe, manifest.iloc[rows], probabilities, result.threshold))
 
 
 def summarise(recipe: Recipe, protocol: str, results: list[FoldResult], command: str) -> Evaluation:

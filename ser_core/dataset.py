@@ -77,8 +77,13 @@ def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None)
     features, *sped = (_features(manifest, recipe.features, speed, done) for speed in speeds)
     for index, reason in features.failed.items():
         raise DatasetError(f"{manifest.path[index]}: {reason}")
+    return Dataset(manifest, truth(manifest, recipe), features, tuple(sped))
+
+
+def truth(manifest: pd.DataFrame, recipe: Recipe) -> np.ndarray:
+    """Return the position of each utterance's emotion in the recipe's labels, int `(rows,)`."""
     position = {label: index for index, label in enumerate(recipe.labels)}
-    return Dataset(manifest, manifest.emotion.map(position).to_numpy(int), features, tuple(sped))
+    return manifest.emotion.map(position).to_numpy(int)
 
 
 def _recordings(name: str) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import numpy as np
 from ser_core import audio, bundle, features, profile
 
 DEFAULT_MODEL = "swift"
+UNCLEAR = "No emotion stands out clearly enough to rely on."
 MODELS = Path(__file__).parent.parent / "models"
 
 # Windows run together: enough to keep the processor busy, few enough to stay in its cache.
@@ -225,7 +226,7 @@ class Recognizer:
         if errors:
             return errors[0]
         if confidence < self.card.threshold:
-            return "No emotion stands out clearly enough to rely on."
+            return UNCLEAR
         return ""
 
 
