@@ -74,7 +74,7 @@ def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None)
     def done() -> None:
         on_clip(len(manifest) * len(speeds))
 
-    features, *sped = (_features(manifest, recipe.features, speed, done) for speed in speeds)
+    features, *sped = (features_of(manifest, recipe.features, speed, done) for speed in speeds)
     for index, reason in features.failed.items():
         raise DatasetError(f"{manifest.path[index]}: {reason}")
     return Dataset(manifest, truth(manifest, recipe), features, tuple(sped))
@@ -94,9 +94,20 @@ def _recordings(name: str) -> pd.DataFrame:
     return corpora.check(name).manifest
 
 
-def _features(
-    manifest: pd.DataFrame, spec: FeatureSpec, speed: float, on_clip: Callable[[], None]
+def features_of(
+    manifest: pd.DataFrame,
+    spec: FeatureSpec,
+    speed: float = 1.0,
+    on_clip: Callable[[], None] = lambda: None,
 ) -> FeatureSet:
+    """Return the windows of a manifest's recordings and ready-made spectrograms.
+
+    Args:
+        manifest: with a default index.
+        spec: which features.
+        speed: factor at which recordings are played; spectrograms have no windows but at 1.
+        on_clip: called after each.
+    """
     ready = manifest.path.map(ready_made.is_ready_made).to_numpy(bool)
     if not ready.any():
         return extract(list(manifest.path), spec, speed=speed, on_clip=on_clip)
