@@ -2,6 +2,7 @@
 
 `model.keras` is the source of truth, `model.onnx` is what serves, `voice.npz` is what `profile`
 needs to know of it, `card.json` says everything about the model and `README.md` says it to people.
+`heldout.parquet`, if the model was cross-validated, is what `heldout` reads.
 Loading imports no TensorFlow.
 """
 
@@ -10,8 +11,10 @@ import json
 import shutil
 import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
@@ -22,7 +25,11 @@ from ser_core.errors import UndertoneError
 from ser_core.features import FeatureSpec
 from ser_core.profile import Space
 
+if TYPE_CHECKING:
+    import pandas
+
 FILES = ("model.keras", "model.onnx", "voice.npz", "README.md")
+HELDOUT = "heldout.parquet"
 OUTPUTS = ("logits", "embedding", "attention")
 
 
@@ -108,7 +115,8 @@ def verify_files(folder: Path, card: Card) -> None:
     Raises:
         BundleError: one is not or has not.
     """
-    for name in FILES:
+    measured = HELDOUT in card.files or (folder / HELDOUT).exists()
+    for name in (*FILES, HELDOUT) if measured else FILES:
         path = folder / name
         if not path.is_file():
             raise BundleError(f"{folder} lacks {name}; copy the model folder again")
@@ -152,7 +160,14 @@ def _read_space(folder: Path, session: onnxruntime.InferenceSession) -> Space:
     return space
 
 
-def save(model, card: Card, folder: Path, *, population: np.ndarray) -> Card:
+def save(
+    model,
+    card: Card,
+    folder: Path,
+    *,
+    population: np.ndarray,
+    heldout_tables: Sequence["pandas.DataFrame"] = (),
+) -> Card:
     """Write a model folder, whole or not at all, and return its card with the files' sha256.
 
     Args:
@@ -160,6 +175,7 @@ def save(model, card: Card, folder: Path, *, population: np.ndarray) -> Card:
         card: what is known about it; `files` is filled in here.
         folder: where; replaced if it exists.
         population: `(size,)`, as in `profile.Space`.
+        heldout_tables: what cross-validation heard, see `heldout`.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -169,6 +185,10 @@ def save(model, card: Card, folder: Path, *, population: np.ndarray) -> Card:
         export_onnx(made / "model.keras", made / "model.onnx", card.features)
         kernel, _ = model.get_layer("logits").get_weights()
         np.savez(made / "voice.npz", kernel=kernel, population=population.astype(np.float32))
+        if heldout_tables:
+            from ser_core import heldout  # loads pandas, for which serving need not wait
+
+            heldout.write(heldout_tables, made / HELDOUT)
         card = write_card(card, made)
         _check_parity(model, load(made))
         made.chmod(0o755)
@@ -181,7 +201,8 @@ def save(model, card: Card, folder: Path, *, population: np.ndarray) -> Card:
 def write_card(card: Card, folder: Path) -> Card:
     """Write `README.md` and `card.json` of a folder that holds the model; return the card."""
     (folder / "README.md").write_text(model_card(card), "utf-8")
-    plain = asdict(card) | {"files": {name: sha256(folder / name) for name in FILES}}
+    files = [name for name in (*FILES, HELDOUT) if (folder / name).exists()]
+    plain = asdict(card) | {"files": {name: sha256(folder / name) for name in files}}
     (folder / "card.json").write_text(
         json.dumps(plain, indent=2, ensure_ascii=False) + "\n", "utf-8"
     )

@@ -125,15 +125,20 @@ def train(
     evaluation: Annotated[
         list[Path], typer.Option(help="Output of `crossval --json`, for the model card.")
     ] = [],  # noqa: B006
+    heldout: Annotated[
+        list[Path], typer.Option(help="File of `crossval --heldout`, to be kept with the model.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Train a model for use, on all speakers but those that decide when to stop."""
     from ser_core import crossval as protocols
     from ser_core import dataset
+    from ser_core import heldout as heldouts
     from ser_core import recipe as recipes
     from ser_core.recognizer import runs_dir
 
     loaded = recipes.load(recipe, settings)
     rows = tuple(row for path in evaluation for row in protocols.read_evaluations(path, loaded))
+    tables = [heldouts.read(path, recipe=loaded.digest) for path in heldout]
     folder = run_dir or runs_dir() / loaded.name
     with _progress() as progress:
         clips, epochs = (progress.add_task(name, visible=False) for name in ("features", ""))
@@ -148,7 +153,14 @@ def train(
         )
         from ser_core import training  # not before the data is known to be good: it takes seconds
 
-        card = training.train(loaded, data, folder, evaluations=rows, on_epoch=on_epoch)
+        card = training.train(
+            loaded,
+            data,
+            folder,
+            evaluations=rows,
+            heldout_tables=tables,
+            on_epoch=on_epoch,
+        )
     print(
         f"{folder / 'model'}: weights of epoch {card.training.epochs}; "
         f"use them with --model {folder / 'model'}"
@@ -168,11 +180,15 @@ def crossval(
         ),
     ] = [],  # noqa: B006
     settings: Settings = [],  # noqa: B006
+    heldout: Annotated[
+        Path | None, typer.Option(help="Write what was heard in each recording here (Parquet).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a recipe by a protocol: every fold under every seed; goes on where it stopped."""
     from ser_core import crossval as protocols
     from ser_core import dataset, splits
+    from ser_core import heldout as heldouts
     from ser_core import recipe as recipes
     from ser_core.recognizer import runs_dir
 
@@ -182,7 +198,7 @@ def crossval(
     with _progress() as progress:
         clips, folds = (progress.add_task(name, visible=False) for name in ("features", "folds"))
         # Once here, with every core, so that the folds find the cache filled.
-        dataset.load(
+        data = dataset.load(
             loaded, on_clip=lambda total: _show_progress(progress, clips, total=total, advance=1)
         )
 
@@ -196,6 +212,9 @@ def crossval(
         results = protocols.crossval(
             loaded, protocol, folder, seeds=seeds, jobs=jobs, on_fold=on_fold
         )
+    if heldout:
+        table = protocols.heldout_table(loaded, protocol, data.manifest, results)
+        heldouts.write([table], heldout)
     command = protocols.command(recipe, protocol, seeds, voices=voices, settings=settings)
     rows = [protocols.summarise(loaded, protocol, results, command)]
     for clips in voices:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from ser_core import dataset, evaluation, profile, splits
+from ser_core import dataset, evaluation, heldout, profile, splits
 from ser_core.card import Evaluation
 from ser_core.errors import UndertoneError
 from ser_core.recipe import Recipe
@@ -284,6 +284,33 @@ def summarise(recipe: Recipe, protocol: str, results: list[FoldResult], command:
 def _recall(confusions: list[list[list[int]]]) -> list[float]:
     total = np.sum(confusions, axis=0)
     return (total.diagonal() / np.maximum(total.sum(axis=1), 1)).tolist()
+
+
+def heldout_table(
+    recipe: Recipe, protocol: str, manifest: pd.DataFrame, results: list[FoldResult]
+) -> pd.DataFrame:
+    """Return what was heard in each recording of each test part under each seed.
+
+    Args:
+        recipe: the results'.
+        protocol: the results'.
+        manifest: with the recordings.
+        results: of `crossval`.
+
+    Returns:
+        The columns of `heldout.COLUMNS`, then for each label its probability, float32.
+    """
+    parts = [
+        pd.DataFrame.from_dict(
+            result.predictions, orient="index", columns=recipe.labels, dtype="float32"
+        )
+        .rename_axis("id")
+        .reset_index()
+        .assign(recipe=recipe.digest, protocol=protocol, seed=result.seed, fold=result.fold)
+        for result in results
+    ]
+    known = manifest[["id", "speaker", "sex", "emotion"]]
+    return pd.concat(parts).merge(known, on="id")[[*heldout.COLUMNS, *recipe.labels]]
 
 
 def command(

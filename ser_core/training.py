@@ -6,7 +6,7 @@
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from importlib.metadata import version
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 
 from ser_core import bundle, corpora, evaluation, networks, splits
 from ser_core.augment import augment
@@ -55,6 +56,7 @@ def train(
     run_dir: Path,
     *,
     evaluations: tuple[Evaluation, ...] = (),
+    heldout_tables: Sequence[pd.DataFrame] = (),
     on_epoch: Callable[[dict], None] = lambda event: None,
 ) -> Card:
     """Train a model on everything but its validation speakers, and write a run folder.
@@ -66,7 +68,8 @@ def train(
         recipe: what to train.
         data: what to train it on, from `dataset.load`.
         run_dir: where; a folder that holds a run already is refused.
-        evaluations: rows of cross-validation results with the same recipe, for the card.
+        evaluations: rows of cross-validation results with the same recipe, for the card, and
+        heldout_tables: what was heard in each recording then, for the bundle.
         on_epoch: called after each epoch with its line of `events.jsonl`.
 
     Raises:
@@ -90,7 +93,13 @@ def train(
     _write_json(run_dir / "metrics.json", {"validation": asdict(fitted.validation)})
     card = describe(recipe, data, split, fitted, evaluations)
     population = mean_voice(fitted.model, data, split.train)
-    return bundle.save(fitted.model, card, run_dir / "model", population=population)
+    return bundle.save(
+        fitted.model,
+        card,
+        run_dir / "model",
+        population=population,
+        heldout_tables=heldout_tables,
+    )
 
 
 def fit(

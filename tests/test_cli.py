@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_core import audio, cli, profile
+from ser_core import audio, cli, heldout, profile
 from ser_core.recognizer import Recognizer
 from tests.helpers import TOY, speech_like
 
@@ -196,7 +196,8 @@ def test_train_then_evaluate_from_the_command_line(run, toy_data, tmp_path):
 def test_cross_validation_reaches_the_model_card(run, toy_data, tmp_path):
     settings = [word for setting in (*TOY, "training.epochs=3") for word in ("--set", setting)]
     arguments = ["--protocol", "random-80-20", "--seeds", "1", "--jobs", "1"]
-    code, out, _ = run("crossval", "swift", *arguments, *settings, "--json")
+    kept = tmp_path / "heldout.parquet"
+    code, out, _ = run("crossval", "swift", *arguments, *settings, "--heldout", kept, "--json")
     found = json.loads(out)
     assert code == 0 and found["summary"]["protocol"] == "random-80-20"
     assert found["summary"]["command"].startswith("python -m ser_core crossval swift --protocol")
@@ -205,9 +206,13 @@ def test_cross_validation_reaches_the_model_card(run, toy_data, tmp_path):
     path.write_text(out)
     code, out, _ = run("crossval", "swift", *arguments, *settings)
     assert code == 0 and "UAR" in out
-    run("train", "swift", *settings, "--run-dir", tmp_path / "run", "--evaluation", path)
+    measured = ["--evaluation", path, "--heldout", kept]
+    run("train", "swift", *settings, "--run-dir", tmp_path / "run", *measured)
     code, out, _ = run("models", "show", tmp_path / "run" / "model", "--json")
     assert json.loads(out)["evaluation"] == [found["summary"]]
+    table = heldout.read(tmp_path / "run" / "model")
+    right = table[list(heldout.labels_of(table))].idxmax(axis=1) == table.emotion
+    assert right.mean() == pytest.approx(found["summary"]["accuracy"])
 
 
 def test_silence_is_not_scored(run, tmp_path, talk_file):
