@@ -1,0 +1,47 @@
+"""What commands share: options, JSON, progress bars."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Model = Annotated[str, typer.Option(help="A model's name or folder.")]
+Settings = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe.")
+]
+
+
+def print_json(value) -> None:
+    """Print one JSON document on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def progress_bars(*, in_bytes: bool = False):
+    """Return progress bars on stderr, which vanish when they are done."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn() if in_bytes else MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        # Gone when it is done, and not there for a file: an error is the one line that stays.
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def show_progress(progress, task: int, **values) -> None:
+    """Update a bar, which is not shown before it has something to show."""
+    progress.update(task, visible=True, **values)

@@ -1,0 +1,104 @@
+"""Commands that hear recordings: predict, evaluate."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ser_core.cli.common import Json, Model, print_json, progress_bars
+from ser_core.errors import UndertoneError
+
+
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="Recordings in any format.")],
+    model: Model = "swift",
+    timeline: Annotated[bool, typer.Option(help="Show each window.")] = False,
+    voice: Annotated[
+        Path | None, typer.Option(help="A voice profile of who speaks, kept by the app.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which emotion each recording carries."""
+    from ser_core import audio, profile
+    from ser_core.recognizer import Recognizer
+
+    recognizer = Recognizer.from_name(model)
+    if voice and not voice.is_file():
+        raise UndertoneError(f"there is no file '{voice}'; give a voice profile")
+    known = profile.from_json(voice.read_bytes(), recognizer.bundle) if voice else None
+    documents, unreadable = [], 0
+    for file in files:
+        try:
+            prediction = recognizer.predict(audio.read(file))
+            if known:
+                prediction = recognizer.with_voice(prediction, known)
+        except audio.AudioError as error:
+            unreadable += 1
+            print(f"error: {file}: {error}", file=sys.stderr)
+            continue
+        if as_json:
+            documents.append({"file": str(file)} | prediction.as_dict())
+        else:
+            _show(file, prediction, timeline)
+    if as_json:
+        print_json(documents)
+    if unreadable:
+        raise typer.Exit(2)
+
+
+def _show(file: Path, prediction, timeline: bool) -> None:
+    best = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    if prediction.abstained:
+        print(f"{file}: can't tell. {prediction.reason}")
+    else:
+        print(f"{file}: {prediction.label} ({prediction.confidence:.0%})")
+    if prediction.label:
+        print("  " + ", ".join(f"{name} {p:.0%}" for name, p in best[:4]))
+    for issue in prediction.quality.issues:
+        if issue.text != prediction.reason:
+            print(f"  note: {issue.text}")
+    if timeline:
+        for window in prediction.windows:
+            label = max(window.probabilities, key=window.probabilities.get)
+            span = f"{_clock(window.start)}–{_clock(window.end)}"
+            print(f"  {span}  {label} {window.probabilities[label]:.0%}")
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+
+
+def evaluate(
+    model: Model = "swift",
+    corpus: Annotated[str | None, typer.Option(help="A corpus by name.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="A CSV with path, emotion and, if known, speaker.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a model on a corpus or on recordings of your own."""
+    from ser_core import scoring
+    from ser_core.corpora import own
+    from ser_core.recognizer import Recognizer
+
+    if (corpus is None) == (manifest is None):
+        raise UndertoneError("name either --corpus or --manifest")
+    frame = own.read_table(manifest) if manifest else scoring.corpus_manifest(corpus)
+    recognizer = Recognizer.from_name(model)
+    with progress_bars() as progress:
+        task = progress.add_task("recordings", total=len(frame))
+        result = scoring.score(recognizer, frame, on_clip=lambda: progress.advance(task))
+    if as_json:
+        print_json(result.as_dict())
+        return
+    report = result.report
+    print(
+        f"{result.model}, {result.protocol}: UAR {report.uar:.1%}, accuracy {report.accuracy:.1%}, "
+        f"macro F1 {report.macro_f1:.1%}, ECE {report.ece:.1%} on {report.n} recordings, "
+        f"{result.answered:.0%} answered"
+    )
+    for label, row in report.per_class.items():
+        print(f"  {label:<10} recall {row.recall:6.1%}  precision {row.precision:6.1%}")
+    for path, reason in result.skipped.items():
+        print(f"  left out: {path}: {reason}")
