@@ -17,7 +17,8 @@ import librosa
 import numpy as np
 
 from ser_core import corpora, recipe
-from ser_core.features import FeatureSpec, extract
+from ser_core.extraction import extract
+from ser_core.features import FeatureSpec
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -1,26 +1,76 @@
 """Augmentation for training only.
 
-Recordings played at other speeds are other recordings: their features are computed once and cached
-(`dataset.load`). All else happens in decibels on whole batches of windows, drawn anew each epoch.
+Recordings that are stretched, shifted, or played at other speeds are other recordings: their
+features are computed once and cached (`dataset.load`). All else happens in decibels on whole
+batches of windows, drawn anew each epoch.
 """
 
-from dataclasses import dataclass
-from typing import Annotated
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval
 from pydantic import NonNegativeFloat, NonNegativeInt
 
-from ser_core.features import FeatureSpec
+from ser_core import audio
+from ser_core.emotions import EMOTIONS
+from ser_core.features import Features, FeatureSpec
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of changing a recording, always by the same amount; see `vary`."""
+
+    kind: Literal["speed", "stretch", "pitch", "noise"] = "speed"
+    amount: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """What its features are kept under; nothing for the recording as it is."""
+        # `at` is how caches that exist spell it.
+        kind = "at" if self.kind == "speed" else self.kind
+        return "" if self == PLAIN else f"-{kind}-{self.amount:g}"
+
+
+PLAIN = Variant()
+
+
+def vary(clip: audio.Clip, variant: Variant) -> audio.Clip:
+    """Return a changed copy of a clip: the same every time.
+
+    `speed` plays it at a factor, tempo, pitch and formants alike; `stretch` changes the tempo by a
+    factor and nothing else, `pitch` the pitch by semitones and nothing else (librosa's phase
+    vocoder); `noise` adds white Gaussian noise at a signal-to-noise ratio in dB.
+    """
+    if variant.kind == "speed":
+        return audio.play_at(clip, variant.amount)
+    if variant.kind == "noise":
+        seed = hashlib.sha256(clip.samples.tobytes()).digest()
+        noise = np.random.default_rng(list(seed)).standard_normal(len(clip.samples))
+        power = np.mean(np.square(clip.samples)) / 10 ** (variant.amount / 10)
+        samples = clip.samples + np.sqrt(power) * noise
+    else:
+        from librosa import effects
+
+        if variant.kind == "stretch":
+            samples = effects.time_stretch(clip.samples, rate=variant.amount)
+        else:
+            samples = effects.pitch_shift(clip.samples, sr=clip.sample_rate, n_steps=variant.amount)
+    return replace(clip, samples=samples.astype(np.float32).clip(-1, 1))
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far training windows are varied; zero turns a step off.
+    """How far training recordings and windows are varied; nothing is unless it is said.
 
     Attributes:
         speeds: factors at which each recording is also played, tempo, pitch and formants alike
             (Ko et al. 2015, "Audio Augmentation for Speech Recognition").
+        stretches: factors by which its tempo alone is also changed.
+        pitches: semitones by which its pitch alone is also changed.
+        noises: signal-to-noise ratios in dB at which white noise is also added to it.
+        only: the emotions whose recordings are varied in these four ways; all if none is named.
         delay: most frames by which the speech starts later.
         tilt_db: sd of a straight spectral tilt from the lowest to the highest band.
         noise: share of windows to which a noise floor is added.
@@ -33,28 +83,50 @@ class Augmentation:
     """
 
     speeds: tuple[Annotated[float, Interval(ge=0.5, le=2)], ...] = ()
-    delay: NonNegativeInt = 12
-    tilt_db: NonNegativeFloat = 2.0
-    noise: Annotated[float, Interval(ge=0, le=1)] = 0.2
+    stretches: tuple[Annotated[float, Interval(ge=0.5, le=2)], ...] = ()
+    pitches: tuple[Annotated[float, Interval(ge=-12, le=12)], ...] = ()
+    noises: tuple[Annotated[float, Interval(ge=-10, le=60)], ...] = ()
+    only: tuple[Literal[tuple(EMOTIONS)], ...] = ()
+    delay: NonNegativeInt = 0
+    tilt_db: NonNegativeFloat = 0.0
+    noise: Annotated[float, Interval(ge=0, le=1)] = 0.0
     noise_db: tuple[float, float] = (-80.0, -40.0)
-    time_masks: NonNegativeInt = 1
+    time_masks: NonNegativeInt = 0
     time_mask_frames: NonNegativeInt = 16
-    band_masks: NonNegativeInt = 1
+    band_masks: NonNegativeInt = 0
     band_mask_bands: NonNegativeInt = 6
-    mixup: NonNegativeFloat = 0.2
+    mixup: NonNegativeFloat = 0.0
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """All ways in which recordings are changed."""
+        kinds = {
+            "speed": self.speeds,
+            "stretch": self.stretches,
+            "pitch": self.pitches,
+            "noise": self.noises,
+        }
+        return tuple(Variant(kind, amount) for kind, all_ in kinds.items() for amount in all_)
+
+    @property
+    def in_decibels(self) -> tuple[str, ...]:
+        """The steps in use that only log-mel windows can take."""
+        steps = ("delay", "tilt_db", "noise", "time_masks", "band_masks")
+        return tuple(step for step in steps if getattr(self, step))
 
 
 def augment(
     windows: np.ndarray,
     targets: np.ndarray,
     config: Augmentation,
-    spec: FeatureSpec,
+    spec: Features,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a varied copy of a batch.
 
     Args:
-        windows: float32 `(n, frames, bands)` in dB, 0 the loudest.
+        windows: float32 `(n, frames, bands)` in dB, 0 the loudest; or windows of descriptors
+            `(n, …)`, which can only be mixed.
         targets: `(n, classes)` probabilities.
         config: how far to go.
         spec: what the windows are.
@@ -63,6 +135,8 @@ def augment(
     Returns:
         windows and targets of the same shapes.
     """
+    if not isinstance(spec, FeatureSpec):
+        return mixup(windows, targets, config.mixup, rng)
     x = delay(windows, config.delay, -spec.top_db, rng)
     # Serving pads with digital silence, so microphone and noise reach only what was recorded.
     recorded = (x > -spec.top_db).any(axis=2, keepdims=True)
@@ -134,5 +208,6 @@ def mixup(
     share = rng.beta(alpha, alpha, len(windows)).astype(np.float32)
     share = np.maximum(share, 1 - share)
     other = rng.permutation(len(windows))
-    mixed = windows * share[:, None, None] + windows[other] * (1 - share)[:, None, None]
+    of_window = share.reshape(-1, *[1] * (windows.ndim - 1))
+    mixed = windows * of_window + windows[other] * (1 - of_window)
     return mixed, targets * share[:, None] + targets[other] * (1 - share)[:, None]

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ser_core.card import Card, model_card
 from ser_core.errors import UndertoneError
-from ser_core.features import FeatureSpec
+from ser_core.features import Features, FeatureSpec
 from ser_core.profile import Space
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FILES = ("model.keras", "model.onnx", "voice.npz", "README.md")
 HELDOUT = "heldout.parquet"
-OUTPUTS = ("logits", "embedding", "attention")
+OUTPUTS = ("logits", "embedding")  # and `attention`, if the network attends
 
 
 class BundleError(UndertoneError):
@@ -57,13 +57,13 @@ class Bundle:
     space: Space
 
     def run(self, windows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return `logits`, `embedding` and `attention`, each `(n, …)`, for windows `(n, …)`."""
+        """Return `logits`, `embedding` and perhaps `attention`, each `(n, …)`, for `(n, …)`."""
+        shapes = {output.name: output.shape[1:] for output in self.session.get_outputs()}
         if not len(windows):
             # ONNX Runtime (1.31) aborts the process when an LSTM gets an empty batch.
-            shapes = {output.name: output.shape[1:] for output in self.session.get_outputs()}
-            return {name: np.empty((0, *shapes[name]), np.float32) for name in OUTPUTS}
-        values = self.session.run(list(OUTPUTS), {self.session.get_inputs()[0].name: windows})
-        return dict(zip(OUTPUTS, values, strict=True))
+            return {name: np.empty((0, *shape), np.float32) for name, shape in shapes.items()}
+        values = self.session.run(list(shapes), {self.session.get_inputs()[0].name: windows})
+        return dict(zip(shapes, values, strict=True))
 
 
 def load(folder: Path) -> Bundle:
@@ -128,7 +128,7 @@ def verify_files(folder: Path, card: Card) -> None:
 
 def _check_shapes(folder: Path, card: Card, session: onnxruntime.InferenceSession) -> None:
     shape = session.get_inputs()[0].shape[1:]
-    expected = [card.features.frames, card.features.bands]
+    expected = list(card.features.shape)
     if shape != expected:
         raise BundleError(
             f"{folder}/model.onnx takes windows {shape}, but its card says {expected}"
@@ -209,13 +209,13 @@ def write_card(card: Card, folder: Path) -> Card:
     return _CARD.validate_python(plain)
 
 
-def export_onnx(keras_file: Path, onnx_file: Path, spec: FeatureSpec) -> None:
+def export_onnx(keras_file: Path, onnx_file: Path, spec: Features) -> None:
     """Export a saved Keras model to ONNX with a dynamic batch."""
     import keras
 
     model = keras.models.load_model(keras_file, safe_mode=True, compile=False)
-    model(np.zeros((1, spec.frames, spec.bands), np.float32))
-    signature = [keras.InputSpec(shape=(None, spec.frames, spec.bands), dtype="float32")]
+    model(np.zeros((1, *spec.shape), np.float32))
+    signature = [keras.InputSpec(shape=(None, *spec.shape), dtype="float32")]
     with warnings.catch_warnings():
         # Keras looks for an alias that NumPy has announced to take back.
         warnings.simplefilter("ignore", FutureWarning)
@@ -223,16 +223,24 @@ def export_onnx(keras_file: Path, onnx_file: Path, spec: FeatureSpec) -> None:
 
 
 def _check_parity(model, bundle: Bundle) -> None:
-    spec = bundle.card.features
-    noise = np.random.default_rng(0).uniform(-spec.top_db, 0, (3, spec.frames, spec.bands))
-    windows = noise.astype(np.float32)
+    windows = _some_windows(bundle.card)
     ours, theirs = bundle.run(windows), model.predict(windows, verbose=0)
-    for name in OUTPUTS:
+    for name in theirs:
         gap = float(np.abs(ours[name] - theirs[name]).max())
         if not gap < 1e-3:
             raise BundleError(
                 f"the ONNX export's {name} differ from the Keras model's by {gap:.2g}"
             )
+
+
+def _some_windows(card: Card) -> np.ndarray:
+    """Return three windows of noise in the range of the card's features."""
+    rng, shape = np.random.default_rng(0), (3, *card.features.shape)
+    if isinstance(card.features, FeatureSpec):
+        noise = rng.uniform(-card.features.top_db, 0, shape)
+    else:
+        noise = np.array(card.mean) + np.array(card.sd) * rng.standard_normal(shape)
+    return noise.astype(np.float32)
 
 
 def _replace(made: Path, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ser_core.features import FeatureSpec
+from ser_core.features import Features
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ class Card:
         training: a `Provenance`.
         licence: under which the weights may be used.
         evaluation: rows of results.
+        mean: of each value of the features, over the training part, and
+        sd: by both of which the network's first layer standardises them; empty if it does not.
         files: sha256 of each file.
     """
 
@@ -96,13 +98,15 @@ class Card:
     description: str
     created: str
     labels: tuple[str, ...]
-    features: FeatureSpec
+    features: Features
     temperature: float
     threshold: float
     parameters: int
     training: Provenance
     licence: str
     evaluation: tuple[Evaluation, ...] = ()
+    mean: tuple[float, ...] = ()
+    sd: tuple[float, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
 
 

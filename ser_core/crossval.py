@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import shlex
+import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from pydantic import TypeAdapter
 from ser_core import dataset, evaluation, heldout, profile, splits
 from ser_core.card import Evaluation
 from ser_core.errors import UndertoneError
-from ser_core.recipe import Recipe
+from ser_core.recipe import CLASSICAL, Recipe
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,10 @@ def run_fold(recipe: Recipe, protocol: str, seed: int, fold: int, folder: Path) 
     )[fold]
     with tempfile.TemporaryDirectory(prefix=f"seed{seed}-fold{fold}-", dir=folder) as scratch:
         fitted = training.fit(recipe, data, split, seed=seed, folder=Path(scratch))
-        events = (Path(scratch) / "events.jsonl").read_text("utf-8")
-    probabilities = training.predict_clips(fitted.model, data, split.test, fitted.temperature)
+        if fitted.network is not None:
+            events = _file(seed, fold, folder).with_suffix(".jsonl")
+            shutil.copyfile(Path(scratch) / "events.jsonl", events)
+    probabilities = training.predict_clips(fitted, data, split.test)
     result = FoldResult(
         seed=seed,
         fold=fold,
@@ -136,13 +139,13 @@ def run_fold(recipe: Recipe, protocol: str, seed: int, fold: int, folder: Path) 
         temperature=fitted.temperature,
         threshold=fitted.selective.threshold,
         seconds=round(fitted.seconds, 1),
-        parameters=fitted.model.count_params(),
-        environment=training.environment(),
+        parameters=fitted.parameters,
+        environment=training.environment(recipe),
     )
-    _file(seed, fold, folder).with_suffix(".jsonl").write_text(events, "utf-8")
-    population = training.mean_voice(fitted.model, data, split.train)
-    kept = _file(seed, fold, folder).with_suffix(".npz")
-    _keep_embeddings(fitted.model, data, split.test, population, kept)
+    if fitted.network is not None:
+        population = training.mean_voice(fitted, data, split.train)
+        kept = _file(seed, fold, folder).with_suffix(".npz")
+        _keep_embeddings(fitted.network, data, split.test, population, kept)
     partial = _file(seed, fold, folder).with_suffix(".partial")
     partial.write_text(json.dumps(asdict(result)), "utf-8")
     partial.rename(_file(seed, fold, folder))
@@ -208,8 +211,11 @@ def with_voice(
         clips: how many make a profile.
 
     Raises:
-        UndertoneError: a speaker has too few other clips.
+        UndertoneError: the recipe's is a baseline, which has no place for voices, or a speaker has
+            too few other clips.
     """
+    if isinstance(recipe.network, CLASSICAL):
+        raise UndertoneError(f"{recipe.name} is a baseline, which cannot get to know a voice")
     manifest = dataset.select(recipe)
     return [_with_voice(recipe, manifest, result, folder, clips) for result in results]
 

@@ -1,16 +1,22 @@
 """Corpora as a recipe sees them: which utterances, under which labels, with which features."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ser_core import corpora
+from ser_core.augment import PLAIN, Variant
 from ser_core.corpora import ready_made
 from ser_core.errors import UndertoneError
-from ser_core.features import FeatureSet, FeatureSpec, extract
+from ser_core.extraction import FeatureSet, extract
+from ser_core.features import Features
 from ser_core.recipe import Recipe
+
+# Of a corpus that is there, a recording or two may be damaged; more than this share is a mistake.
+_MOST_UNREADABLE = 0.02
 
 
 class DatasetError(UndertoneError):
@@ -25,14 +31,16 @@ class Dataset:
         manifest: a row an utterance.
         truth: int `(utterances,)`, positions in the recipe's labels.
         features: windows; their `clip` is a row of the manifest.
-        sped: the same of the recordings played at each of the recipe's other speeds, to train on;
+        varied: the same of the recordings changed in each of the recipe's ways, to train on;
             ready-made spectrograms have no such windows.
+        left_out: recordings that could not be read, and why.
     """
 
     manifest: pd.DataFrame
     truth: np.ndarray
     features: FeatureSet
-    sped: tuple[FeatureSet, ...]
+    varied: tuple[FeatureSet, ...]
+    left_out: dict[Path, str] = field(default_factory=dict)
 
 
 def select(recipe: Recipe) -> pd.DataFrame:
@@ -60,24 +68,45 @@ def select(recipe: Recipe) -> pd.DataFrame:
 def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None) -> Dataset:
     """Load what `select` finds, with its features.
 
+    Recordings that cannot be read are left out and counted, if they are few.
+
     Args:
         recipe: which utterances and features.
-        on_clip: called after each recording, at each speed, with the number of all of these.
+        on_clip: called after each recording, in each variant, with the number of all of these.
 
     Raises:
         CorpusError: a corpus is missing, or has not the features that the recipe asks for.
-        DatasetError: a recording cannot be read, or no recording has one of the labels.
+        DatasetError: many recordings cannot be read, or no recording has one of the labels.
     """
-    manifest = select(recipe)
-    speeds = (1.0, *recipe.augmentation.speeds)
+    manifest, config = select(recipe), recipe.augmentation
+    changed = _changed(manifest, recipe)
+    total = len(manifest) + len(config.variants) * int(changed.sum())
 
     def done() -> None:
-        on_clip(len(manifest) * len(speeds))
+        on_clip(total)
 
-    features, *sped = (features_of(manifest, recipe.features, speed, done) for speed in speeds)
-    for index, reason in features.failed.items():
-        raise DatasetError(f"{manifest.path[index]}: {reason}")
-    return Dataset(manifest, truth(manifest, recipe), features, tuple(sped))
+    plain = features_of(manifest, recipe.features, on_clip=done)
+    left_out = {manifest.path[index]: reason for index, reason in plain.failed.items()}
+    if len(left_out) > _MOST_UNREADABLE * len(manifest):
+        path, reason = next(iter(left_out.items()))
+        raise DatasetError(
+            f"{len(left_out)} of {len(manifest)} recordings cannot be read, such as {path}: "
+            f"{reason}"
+        )
+    if left_out:
+        manifest = manifest.drop(index=list(plain.failed)).reset_index(drop=True)
+        plain, changed = features_of(manifest, recipe.features), _changed(manifest, recipe)
+    varied = tuple(
+        features_of(manifest, recipe.features, variant, changed, on_clip=done)
+        for variant in config.variants
+    )
+    return Dataset(manifest, truth(manifest, recipe), plain, varied, left_out)
+
+
+def _changed(manifest: pd.DataFrame, recipe: Recipe) -> np.ndarray:
+    """Say which recordings are also changed, to be trained on, bool `(rows,)`."""
+    only = recipe.augmentation.only or recipe.labels
+    return manifest.emotion.isin(only).to_numpy(bool)
 
 
 def truth(manifest: pd.DataFrame, recipe: Recipe) -> np.ndarray:
@@ -96,8 +125,10 @@ def _recordings(name: str) -> pd.DataFrame:
 
 def features_of(
     manifest: pd.DataFrame,
-    spec: FeatureSpec,
-    speed: float = 1.0,
+    spec: Features,
+    variant: Variant = PLAIN,
+    wanted: np.ndarray | None = None,
+    *,
     on_clip: Callable[[], None] = lambda: None,
 ) -> FeatureSet:
     """Return the windows of a manifest's recordings and ready-made spectrograms.
@@ -105,16 +136,19 @@ def features_of(
     Args:
         manifest: with a default index.
         spec: which features.
-        speed: factor at which recordings are played; spectrograms have no windows but at 1.
+        variant: how recordings are changed; spectrograms have no windows but as they are.
+        wanted: bool `(rows,)`; all if not given.
         on_clip: called after each.
+
+    Raises:
+        CorpusError: the features are not those of the spectrograms.
     """
     ready = manifest.path.map(ready_made.is_ready_made).to_numpy(bool)
-    if not ready.any():
-        return extract(list(manifest.path), spec, speed=speed, on_clip=on_clip)
-    heard, made = np.flatnonzero(~ready), np.flatnonzero(ready)
-    found = extract(list(manifest.path[heard]), spec, speed=speed, on_clip=on_clip)
+    wanted = np.ones(len(manifest), bool) if wanted is None else wanted
+    heard, made = np.flatnonzero(wanted & ~ready), np.flatnonzero(wanted & ready)
+    found = extract(list(manifest.path[heard]), spec, variant=variant, on_clip=on_clip)
     values, clip = found.values, heard[found.clip]
-    if speed == 1:
+    if len(made) and variant == PLAIN:
         values = np.concatenate([values, ready_made.windows(list(manifest.id[made]), spec)])
         clip = np.append(clip, made)
     for _ in made:

@@ -33,6 +33,11 @@ class Occlusion:
     importance: np.ndarray
 
 
+def can_explain(recognizer: Recognizer) -> bool:
+    """Say whether `occlusion` can be asked about a model: one that sees log-mel spectrograms."""
+    return isinstance(recognizer.card.features, features.FeatureSpec)
+
+
 def occlusion(
     recognizer: Recognizer, clip: audio.Clip, *, prediction: Prediction | None = None
 ) -> Occlusion:
@@ -49,8 +54,14 @@ def occlusion(
         prediction: what it answered, if that is known already.
 
     Raises:
-        UndertoneError: there is no answer, because nobody speaks in the clip.
+        UndertoneError: there is no answer, because nobody speaks in the clip; or the model does not
+            look at a log-mel spectrogram.
     """
+    if not can_explain(recognizer):
+        raise UndertoneError(
+            f"what {recognizer.card.name} listened to cannot be shown; choose a model that looks "
+            "at the spectrogram"
+        )
     prediction = prediction or recognizer.predict(clip)
     if prediction.label is None:
         raise UndertoneError("there is no answer to explain; give a recording of somebody speaking")
@@ -84,7 +95,7 @@ def _windows(
     if len(windows) > 2:
         windows = [max(windows, key=lambda window: window.probabilities[prediction.label])]
     wanted = [window.start for window in windows]
-    found = features.log_mel_batches(clip, spec, keep=lambda starts, ends: np.isin(starts, wanted))
+    found = features.window_batches(clip, spec, keep=lambda starts, ends: np.isin(starts, wanted))
     return features.join(list(found), spec)
 
 

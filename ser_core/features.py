@@ -1,25 +1,24 @@
-"""From samples to what a network sees: log-mel windows, and their cache on disk.
+"""From samples to what a network sees: windows, of log-mel spectrograms or of descriptors.
 
-The serving path is numpy alone, because librosa's first call costs seconds; a test holds it to
+The log-mel path is numpy alone, because librosa's first call costs seconds; a test holds it to
 librosa's answer.
 """
 
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Discriminator, PositiveFloat, PositiveInt, Tag
 from threadpoolctl import ThreadpoolController
 
-from ser_core import audio
+from ser_core import audio, descriptors
+from ser_core.descriptors import DescriptorSpec
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,11 @@ class FeatureSpec:
             raise ValueError(f"n_mels ({self.n_mels}) must be a multiple of bands ({self.bands})")
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a window: `(frames, bands)`."""
+        return self.frames, self.bands
+
+    @property
     def window_seconds(self) -> float:
         """Length of a window in seconds."""
         return self.frames * self.hop_length / self.sample_rate
@@ -62,6 +66,17 @@ class FeatureSpec:
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+
+def _kind(features) -> str:
+    named = "names" in features if isinstance(features, dict) else hasattr(features, "names")
+    return "descriptors" if named else "log-mel"
+
+
+# Which of the two a table means: descriptors have names, a log-mel spectrogram has none.
+Features = Annotated[
+    Annotated[FeatureSpec, Tag("log-mel")] | Annotated[DescriptorSpec, Tag("descriptors")],
+    Discriminator(_kind),
+]
 
 _BLOCK = 128  # frames
 
@@ -121,7 +136,7 @@ class Windows:
     """Overlapping windows of a clip.
 
     Attributes:
-        values: float32 `(windows, frames, bands)` in dB.
+        values: float32 `(windows, …)`, of the spec's shape; log-mel in dB.
         starts: `(windows,)` seconds from the clip's beginning.
         ends: likewise; the last window of a short clip ends where the clip ends.
     """
@@ -131,8 +146,8 @@ class Windows:
     ends: np.ndarray
 
 
-def log_mel(clip: audio.Clip, spec: FeatureSpec) -> Windows:
-    """Cut a clip's log-mel spectrogram into windows that overlap by half.
+def windows(clip: audio.Clip, spec: Features) -> Windows:
+    """Cut a clip's features into windows that overlap by half.
 
     Leading and trailing silence is trimmed first. A clip shorter than a window is padded with
     silence; a longer one's last window ends with the clip. Each window is relative to its own
@@ -141,17 +156,17 @@ def log_mel(clip: audio.Clip, spec: FeatureSpec) -> Windows:
     Raises:
         ValueError: the clip's sample rate is not the spec's.
     """
-    return join(list(log_mel_batches(clip, spec)), spec)
+    return join(list(window_batches(clip, spec)), spec)
 
 
-def log_mel_batches(
+def window_batches(
     clip: audio.Clip,
-    spec: FeatureSpec,
+    spec: Features,
     *,
     keep: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     size: int = 32,
 ) -> Iterator[Windows]:
-    """Yield what `log_mel` returns, at most `size` windows at a time: an hour fits in memory.
+    """Yield what `windows` returns, at most `size` windows at a time: an hour fits in memory.
 
     Args:
         clip: of any length.
@@ -171,19 +186,29 @@ def log_mel_batches(
     starts = begin / spec.sample_rate + first * (spec.hop_length / spec.sample_rate)
     ends = np.minimum(starts + spec.window_seconds, end / spec.sample_rate)
     wanted = keep(starts, ends) if keep and len(first) > 1 else np.ones(len(first), bool)
+    values = _log_mel if isinstance(spec, FeatureSpec) else _descriptors
     for batch in range(0, len(first), size):
         chosen = batch + np.flatnonzero(wanted[batch : batch + size])
-        if not len(chosen):
-            continue
-        base = first[chosen[0]]
-        power = mel_power(samples, spec, first=base, last=first[chosen[-1]] + spec.frames)
-        values = [_window(power[at : at + spec.frames], spec) for at in first[chosen] - base]
-        yield Windows(np.stack(values), starts[chosen], ends[chosen])
+        if len(chosen):
+            yield Windows(values(samples, first[chosen], spec), starts[chosen], ends[chosen])
 
 
-def join(parts: Sequence[Windows], spec: FeatureSpec) -> Windows:
+def _log_mel(samples: np.ndarray, first: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+    """Return the log-mel windows that begin at some frames, `(windows, frames, bands)`."""
+    power = mel_power(samples, spec, first=first[0], last=first[-1] + spec.frames)
+    return np.stack([_window(power[at : at + spec.frames], spec) for at in first - first[0]])
+
+
+def _descriptors(samples: np.ndarray, first: np.ndarray, spec: DescriptorSpec) -> np.ndarray:
+    """Return the windows of descriptors that begin at some frames, `(windows, …)`."""
+    begins = first * spec.hop_length
+    length = spec.frames * spec.hop_length
+    return np.stack([descriptors.window(samples[at : at + length], spec) for at in begins])
+
+
+def join(parts: Sequence[Windows], spec: Features) -> Windows:
     """Return the windows of all parts, which may be none."""
-    empty = Windows(np.empty((0, spec.frames, spec.bands), np.float32), np.empty(0), np.empty(0))
+    empty = Windows(np.empty((0, *spec.shape), np.float32), np.empty(0), np.empty(0))
     return Windows(
         values=np.concatenate([part.values for part in (empty, *parts)]),
         starts=np.concatenate([part.starts for part in (empty, *parts)]),
@@ -245,84 +270,6 @@ def mel_to_hertz(mel: np.ndarray | float) -> np.ndarray:
     mel = np.asarray(mel, float)
     above = _BREAK_HERTZ * np.exp(_STEP * (np.maximum(mel, _BREAK_MEL) - _BREAK_MEL))
     return np.where(mel < _BREAK_MEL, mel * _LINEAR, above)
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureSet:
-    """The windows of many recordings.
-
-    Attributes:
-        values: float32 `(windows, frames, bands)`.
-        clip: int `(windows,)`, for each window the index of its recording.
-        failed: recordings that could not be read: index to the reason.
-    """
-
-    values: np.ndarray
-    clip: np.ndarray
-    failed: dict[int, str]
-
-
-def extract(
-    paths: Sequence[Path],
-    spec: FeatureSpec,
-    *,
-    speed: float = 1.0,
-    on_clip: Callable[[], None] = lambda: None,
-) -> FeatureSet:
-    """Return the log-mel windows of many recordings, from the cache where it has them.
-
-    Args:
-        paths: recordings.
-        spec: which features.
-        speed: factor at which the recordings are played, see `audio.play_at`.
-        on_clip: called after each recording, on any thread, for a progress bar.
-    """
-
-    def one(path: Path) -> np.ndarray | str:
-        try:
-            return cached_log_mel(path, spec, speed)
-        except (audio.AudioError, OSError) as error:
-            return str(error)
-        finally:
-            on_clip()
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(one, paths))
-    failed = {index: item for index, item in enumerate(found) if isinstance(item, str)}
-    values = {index: item for index, item in enumerate(found) if not isinstance(item, str)}
-    empty = np.empty((0, spec.frames, spec.bands), np.float32)
-    return FeatureSet(
-        values=np.concatenate([empty, *values.values()]),
-        clip=np.repeat(list(values), [len(item) for item in values.values()]).astype(int),
-        failed=failed,
-    )
-
-
-# To be renamed when `log_mel`, or the reading and trimming before it, gives other values.
-_CACHE = "log-mel-1"
-
-
-def cached_log_mel(path: Path, spec: FeatureSpec, speed: float = 1.0) -> np.ndarray:
-    """Return the log-mel windows of one recording, computed once per content, spec and speed.
-
-    Raises:
-        AudioError: the recording cannot be read.
-    """
-    content = Path(path).read_bytes()
-    key = hashlib.sha256(content).hexdigest()
-    played = "" if speed == 1 else f"-at-{speed:g}"
-    kept = cache_dir() / _CACHE / (spec.digest + played) / f"{key}.npy"
-    try:
-        return np.load(kept, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        # Absent, or cut off by a full disk: compute it (again).
-        clip = audio.play_at(audio.read(content, name=str(path)), speed)
-        values = log_mel(clip, spec).values
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npy", delete=False) as file:
-        np.save(file, values)
-    os.replace(file.name, kept)
-    return values
 
 
 def cache_dir() -> Path:

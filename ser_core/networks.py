@@ -2,16 +2,30 @@
 
 Networks use `keras` and `keras.ops` alone, so that the same code trains on TensorFlow and on JAX.
 Each builder returns a functional model with the outputs `logits` `(n, classes)`, `embedding`
-`(n, size)` and `attention` `(n, steps)`, the weight of each time step, which sums to one.
+`(n, size)` and, if it attends, `attention` `(n, steps)`: the weight of each time step, which sums
+to one.
 """
 
+from dataclasses import dataclass
+
 import keras
+import numpy as np
 from keras import layers, ops
 
-from ser_core.recipe import CnnBiLstm, Recipe
+from ser_core.recipe import CnnBiLstm, Conv1d, Crnn, Recipe
 
 
-def cnn_bilstm(frames: int, bands: int, classes: int, config: CnnBiLstm) -> keras.Model:
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """What features are standardised by: mean and sd of each value, `(values,)`."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+
+
+def cnn_bilstm(
+    shape: tuple[int, int], classes: int, config: CnnBiLstm, scale: Scale | None = None
+) -> keras.Model:
     """Build a CNN-BiLSTM with attentive statistics pooling over log-mel windows.
 
     Convolutions over time see all bands at once; a bidirectional LSTM reads their output; the
@@ -19,12 +33,12 @@ def cnn_bilstm(frames: int, bands: int, classes: int, config: CnnBiLstm) -> kera
     1803.10963) become the embedding.
 
     Args:
-        frames: frames in a window.
-        bands: bands in a frame, in dB between -80 and 0.
+        shape: frames in a window and bands in a frame, which are in dB between -80 and 0.
         classes: how many logits.
         config: hyper-parameters.
+        scale: not needed: the first layer learns its own.
     """
-    window = keras.Input((frames, bands), name="log_mel")
+    window = keras.Input(shape, name="log_mel")
     x = average_frames(window, config.averaged_frames)
     x = layers.BatchNormalization(name="per_band")(x)
     for filters, pool in zip(config.filters, config.pooling, strict=True):
@@ -34,12 +48,8 @@ def cnn_bilstm(frames: int, bands: int, classes: int, config: CnnBiLstm) -> kera
         x = layers.MaxPooling1D(pool)(x)
         x = layers.SpatialDropout1D(config.spatial_dropout)(x)
     x = layers.Dropout(config.dropout)(x)
-    # With Keras 3.15 on JAX and a GPU, validation stayed at chance; on a CPU the same code learns.
-    # cuDNN is what differs, and is suspected; see benchmarks/LAB.md.
-    cudnn = False if keras.backend.backend() == "jax" else "auto"
-    lstm = layers.LSTM(config.lstm_units, return_sequences=True, use_cudnn=cudnn)
     # Pooled beside what the LSTM makes of them, the convolutions are a shorter way from the loss.
-    x = layers.Concatenate()([x, layers.Bidirectional(lstm)(x)])
+    x = layers.Concatenate()([x, layers.Bidirectional(_lstm(config.lstm_units, sequences=True))(x)])
 
     pooled, attention = attentive_statistics(x)
     pooled = layers.Dropout(config.dropout)(pooled)
@@ -69,11 +79,93 @@ def attentive_statistics(x):
     return layers.Concatenate()([mean, deviation]), attention
 
 
-BUILDERS = {"cnn-bilstm": cnn_bilstm}
+def crnn(
+    shape: tuple[int, int], classes: int, config: Crnn, scale: Scale | None = None
+) -> keras.Model:
+    """Build a CRNN: 2-D convolutions over time and frequency, a bidirectional LSTM, a dense layer.
+
+    Args:
+        shape: frames in a window and values in a frame.
+        classes: how many logits.
+        config: hyper-parameters.
+        scale: of the values.
+    """
+    window = keras.Input(shape, name="window")
+    x = layers.Reshape((*shape, 1))(_standardised(window, scale))
+    for filters, pool in zip(config.filters, config.pooling, strict=True):
+        x = layers.Conv2D(filters, config.kernel_size, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.Activation("relu")(x)
+        x = layers.MaxPooling2D(pool, padding="same")(x)
+        x = layers.Dropout(config.dropout)(x)
+    x = layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x)
+    x = layers.Bidirectional(_lstm(config.lstm_units))(x)
+    return _classifier(window, x, (config.dense,), classes, config.dropout)
 
 
-def build(recipe: Recipe) -> keras.Model:
-    """Build the network a recipe names."""
+def conv1d(
+    shape: tuple[int, ...], classes: int, config: Conv1d, scale: Scale | None = None
+) -> keras.Model:
+    """Build 1-D convolutions, then LSTMs, then dense layers; there may be none of the first two.
+
+    Args:
+        shape: frames in a window and values in a frame; or the values of a pooled vector.
+        classes: how many logits.
+        config: hyper-parameters.
+        scale: of the values.
+    """
+    window = keras.Input(shape, name="window")
+    x = _standardised(window, scale)
+    if len(shape) == 1:
+        x = layers.Reshape((*shape, 1))(x)
+    for filters in config.filters:
+        x = layers.Conv1D(filters, config.kernel_size, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.Activation("relu")(x)
+        x = layers.MaxPooling1D(config.pooling, padding="same")(x)
+        x = layers.Dropout(config.dropout)(x)
+    for index, units in enumerate(config.lstm, 1):
+        lstm = _lstm(units, sequences=index < len(config.lstm))
+        x = (layers.Bidirectional(lstm) if config.both_ways else lstm)(x)
+        x = layers.Dropout(config.dropout)(x)
+    if not config.lstm:
+        x = layers.Flatten()(x)
+    return _classifier(window, x, config.dense, classes, config.dropout)
+
+
+def _standardised(window, scale: Scale | None):
+    if scale is None:
+        return window
+    # Not `Normalization`: the ONNX export makes inputs of its constants (Keras 3.15).
+    return layers.Rescaling(1 / scale.sd, -scale.mean / scale.sd, name="scale")(window)
+
+
+def _lstm(units: int, *, sequences: bool = False) -> layers.LSTM:
+    # With Keras 3.15 on JAX and a GPU, validation stayed at chance; on a CPU the same code learns.
+    # cuDNN is what differs, and is suspected; see benchmarks/LAB.md.
+    cudnn = False if keras.backend.backend() == "jax" else "auto"
+    return layers.LSTM(units, return_sequences=sequences, use_cudnn=cudnn)
+
+
+def _classifier(window, x, dense: tuple[int, ...], classes: int, dropout: float) -> keras.Model:
+    """Finish a network with dense layers, of which the last is the embedding."""
+    *hidden, last = dense
+    for units in hidden:
+        x = layers.Dropout(dropout)(layers.Dense(units, activation="relu")(x))
+    embedding = layers.Dense(last, activation="relu", name="embedding")(x)
+    logits = layers.Dense(classes, name="logits")(layers.Dropout(dropout)(embedding))
+    return keras.Model(window, {"logits": logits, "embedding": embedding})
+
+
+BUILDERS = {"cnn-bilstm": cnn_bilstm, "crnn": crnn, "conv1d": conv1d}
+
+
+def build(recipe: Recipe, scale: Scale | None = None) -> keras.Model:
+    """Build the network a recipe names.
+
+    Args:
+        recipe: with a network that is no baseline of `classical`.
+        scale: of the features, if they are to be standardised.
+    """
     builder = BUILDERS[recipe.network.name]
-    spec = recipe.features
-    return builder(spec.frames, spec.bands, len(recipe.labels), recipe.network)
+    return builder(recipe.features.shape, len(recipe.labels), recipe.network, scale)

@@ -4,17 +4,19 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Interval, Len
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Discriminator, TypeAdapter, ValidationError
 
 from ser_core.augment import Augmentation
+from ser_core.descriptors import DescriptorSpec
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
-from ser_core.features import FeatureSpec
+from ser_core.features import Features, FeatureSpec
+from ser_core.splits import PROTOCOLS
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -73,19 +75,112 @@ class CnnBiLstm:
 
 
 @dataclass(frozen=True)
+class Crnn:
+    """Hyper-parameters of `networks.crnn`: 2-D convolutions, then an LSTM both ways.
+
+    Attributes:
+        filters: channels of each convolution.
+        pooling: factors by which each convolution's output is shortened in time and in frequency.
+        kernel_size: frames and bands a convolution spans.
+        lstm_units: units in each direction.
+        dense: units of the layer between the LSTM and the classifier.
+        dropout: rate after each convolution and each later layer.
+    """
+
+    name: Literal["crnn"]
+    filters: Annotated[tuple[Positive, ...], Len(1)] = (32, 64, 128)
+    pooling: tuple[tuple[Positive, Positive], ...] = ((2, 2), (2, 2), (2, 2))
+    kernel_size: Positive = 3
+    lstm_units: Positive = 64
+    dense: Positive = 128
+    dropout: Share = 0.3
+
+    def __post_init__(self) -> None:
+        """Check what types alone cannot."""
+        if len(self.pooling) != len(self.filters):
+            raise ValueError("pooling and filters must be equally many")
+
+
+@dataclass(frozen=True)
+class Conv1d:
+    """Hyper-parameters of `networks.conv1d`: convolutions over time, LSTMs, dense layers.
+
+    Over a pooled vector, the convolutions run along its values.
+
+    Attributes:
+        filters: channels of each convolution; none for a purely recurrent network.
+        pooling: factor by which each convolution's output is shortened, the maxima kept.
+        kernel_size: steps a convolution spans.
+        lstm: units of each LSTM layer; none for a purely convolutional network.
+        both_ways: whether the LSTMs are bidirectional.
+        dense: units of each layer before the classifier.
+        dropout: rate after each convolution and each later layer.
+    """
+
+    name: Literal["conv1d"]
+    filters: tuple[Positive, ...] = (128, 256, 512)
+    pooling: Positive = 2
+    kernel_size: Positive = 5
+    lstm: tuple[Positive, ...] = ()
+    both_ways: bool = False
+    dense: Annotated[tuple[Positive, ...], Len(1)] = (256, 128)
+    dropout: Share = 0.3
+
+    def __post_init__(self) -> None:
+        """Check what types alone cannot."""
+        if not self.filters and not self.lstm:
+            raise ValueError("filters and lstm must not both be empty")
+
+
+@dataclass(frozen=True)
+class RandomForest:
+    """Hyper-parameters of scikit-learn's random forest, a baseline."""
+
+    name: Literal["random-forest"]
+    trees: Positive = 500
+
+
+@dataclass(frozen=True)
+class Knn:
+    """Hyper-parameters of scikit-learn's k nearest neighbours, a baseline."""
+
+    name: Literal["knn"]
+    neighbours: Positive = 5
+
+
+@dataclass(frozen=True)
+class Svm:
+    """Hyper-parameters of scikit-learn's support vector machine with an RBF kernel, a baseline."""
+
+    name: Literal["svm"]
+    c: Annotated[float, Gt(0)] = 10.0
+
+
+Network = Annotated[CnnBiLstm | Crnn | Conv1d | RandomForest | Knn | Svm, Discriminator("name")]
+CLASSICAL = (RandomForest, Knn, Svm)
+
+
+@dataclass(frozen=True)
 class Training:
     """How a network is fitted.
 
     Attributes:
-        epochs: most epochs; the learning rate falls to zero over them along a cosine.
-        warmup_epochs: epochs over which the learning rate rises first.
+        epochs: most epochs.
+        schedule: `cosine`: the learning rate falls to zero along a cosine; `plateau`: it is halved
+            after each third of the patience without a better epoch; `constant`.
+        warmup_epochs: epochs over which a cosine's learning rate rises first.
         batch_size: windows in a step.
+        optimizer: `adamw`, or `adam` without weight decay.
         learning_rate: at its highest.
         weight_decay: AdamW's.
         label_smoothing: share of each target spread over all classes.
+        class_weights: whether every class counts the same, however many recordings it has.
+        whole_epochs: whether an epoch shows every variant of every recording; if not, as many
+            windows as there are recordings unchanged, drawn from all variants.
         averaging: momentum of the exponential average of the weights over epochs, which is what
-            is validated and kept.
-        patience: epochs without a lower validation loss after which training stops.
+            is validated and kept; 0 for the weights themselves.
+        best: what makes an epoch the best: the least validation `loss`, or the highest `uar`.
+        patience: epochs without a better one after which training stops.
         validation_speakers: speakers taken out of the training part.
         selective_accuracy: the accuracy on validation speakers that answers should have; the
             abstention threshold is chosen for it.
@@ -93,16 +188,36 @@ class Training:
     """
 
     epochs: Positive = 120
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
     warmup_epochs: Annotated[int, Ge(0)] = 5
     batch_size: Positive = 32
+    optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: Annotated[float, Gt(0)] = 1e-3
     weight_decay: Annotated[float, Ge(0)] = 1e-2
     label_smoothing: Share = 0.1
+    class_weights: bool = True
+    whole_epochs: bool = False
     averaging: Share = 0.9
+    best: Literal["loss", "uar"] = "loss"
     patience: Positive = 40
     validation_speakers: Positive = 2
     selective_accuracy: Share = 0.8
     seed: Annotated[int, Ge(0)] = 0
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a system's authors say of it, as fractions.
+
+    Attributes:
+        accuracy: theirs.
+        protocol: theirs, by our name.
+        macro_f1: theirs, if they give it.
+    """
+
+    accuracy: Share
+    protocol: Literal[tuple(PROTOCOLS)]
+    macro_f1: Share | None = None
 
 
 @dataclass(frozen=True)
@@ -114,24 +229,53 @@ class Recipe:
     name: str
     description: str
     labels: Annotated[tuple[Label, ...], Len(2)]
-    network: CnnBiLstm
+    network: Network
     data: Data = field(default_factory=Data)
-    features: FeatureSpec = field(default_factory=FeatureSpec)
+    features: Features = field(default_factory=FeatureSpec)
     augmentation: Augmentation = field(default_factory=Augmentation)
     training: Training = field(default_factory=Training)
+    published: Published | None = None
 
     def __post_init__(self) -> None:
         """Check what types alone cannot."""
         if len(set(self.labels)) < len(self.labels):
             raise ValueError("a label is named twice")
+        log_mel = isinstance(self.features, FeatureSpec)
+        if self.augmentation.in_decibels and not log_mel:
+            steps = ", ".join(self.augmentation.in_decibels)
+            raise ValueError(f"only log-mel windows can take the augmentation {steps}")
+        if len(self.features.shape) == 1 and not isinstance(self.network, (Conv1d, *CLASSICAL)):
+            raise ValueError(f"the network {self.network.name} wants features that are not pooled")
+        if isinstance(self.network, CLASSICAL) and len(self.features.shape) == 2:
+            raise ValueError(f"the network {self.network.name} wants features that are pooled")
+        if isinstance(self.network, CnnBiLstm) and not log_mel:
+            raise ValueError("the network cnn-bilstm wants log-mel features without a name")
 
     @property
     def digest(self) -> str:
-        """A short hash which changes with any value but the seed and the words."""
-        plain = asdict(self)
-        del plain["training"]["seed"], plain["name"], plain["description"]
+        """A short hash which changes with any value but the seed and the words.
+
+        What is at its default does not count, so that a key which is new to recipes leaves the
+        digests of those that do not use it alone.
+        """
+        plain = _not_at_default(self)
+        for words in ("name", "description", "published"):
+            plain.pop(words, None)
+        plain.get("training", {}).pop("seed", None)
         text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _not_at_default(value):
+    if not is_dataclass(value):
+        return value
+    found = {}
+    for each in fields(value):
+        mine = getattr(value, each.name)
+        default = each.default if each.default_factory is MISSING else each.default_factory()
+        if mine != default:
+            found[each.name] = _not_at_default(mine)
+    return found
 
 
 def load(name_or_path: str | Path, settings: Iterable[str] = ()) -> Recipe:
@@ -162,14 +306,30 @@ def load(name_or_path: str | Path, settings: Iterable[str] = ()) -> Recipe:
         raise RecipeError(_sentence(error)) from None
 
 
+_KEYS = {
+    each.name
+    for kind in (CnnBiLstm, Crnn, Conv1d, RandomForest, Knn, Svm, FeatureSpec, DescriptorSpec)
+    for each in fields(kind)
+}
+
+
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    # Where one of several kinds is meant, pydantic names the kind as if it were a key.
+    parts = [
+        str(part)
+        for before, part in zip((None, *first["loc"]), first["loc"], strict=False)
+        if before not in ("network", "features") or part in _KEYS
+    ]
+    key = ".".join(parts)
     if first["type"] == "unexpected_keyword_argument":
         return f"the recipe has an unknown key '{key}'"
     if first["type"].startswith("missing"):
         return f"the recipe lacks the key '{key}'"
-    return f"the recipe's '{key}' is {first['input']!r}: {first['msg']}"
+    message = first["msg"].removeprefix("Value error, ")
+    if isinstance(first["input"], dict):  # what is wrong is not one value
+        return f"the recipe's '{key}' will not do: {message}" if key else f"the recipe: {message}"
+    return f"the recipe's '{key}' is {first['input']!r}: {message}"
 
 
 def _set(table: dict, setting: str) -> None:

@@ -39,7 +39,8 @@ class Prediction:
         abstained: whether the label should not be relied on, and
         reason: the sentence that says why; empty otherwise.
         windows: those of 3 s (or the whole, if shorter) in which there is speech.
-        attention: `(steps,)` how much each moment counted, of the whole recording, summing to one.
+        attention: `(steps,)` how much each moment counted, of the whole recording, summing to one;
+            empty if the model does not attend.
         attention_times: `(steps,)` middle of each moment in seconds.
         embedding: `(size,)` the mean of the windows' embeddings.
         quality: of the recording.
@@ -161,7 +162,9 @@ class Recognizer:
         seconds: float,
     ) -> Prediction:
         by_window = _softmax(outputs["logits"] / self.card.temperature)
-        attention, times = _attention(windows, outputs["attention"], self.card.features)
+        attention, times = np.empty(0), np.empty(0)
+        if "attention" in outputs:
+            attention, times = _attention(windows, outputs["attention"], self.card.features)
         return Prediction(
             **self._answer(quality, windows.starts, windows.ends, by_window),
             attention=attention,
@@ -252,7 +255,8 @@ def model_folders() -> dict[str, Path]:
     """Return all models by name: the shipped ones, and those of runs that are named otherwise."""
     # Not what begins with a dot: a bundle that is being written.
     shipped = {card.parent.name: card.parent for card in MODELS.glob("[!.]*/card.json")}
-    trained = {card.parents[1].name: card.parent for card in runs_dir().glob("*/model/card.json")}
+    runs = runs_dir().glob("[!.]*/model/card.json")
+    trained = {card.parents[1].name: card.parent for card in runs}
     return dict(sorted((trained | shipped).items()))
 
 
@@ -265,7 +269,7 @@ def _hopeless(quality: audio.Quality) -> bool:
     return not quality.speech_seconds
 
 
-def _speech(clip: audio.Clip, spec: features.FeatureSpec) -> Iterator[features.Windows]:
+def _speech(clip: audio.Clip, spec: features.Features) -> Iterator[features.Windows]:
     """Yield the clip's windows in batches, of a long clip only those with enough speech."""
 
     def enough(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -278,7 +282,7 @@ def _speech(clip: audio.Clip, spec: features.FeatureSpec) -> Iterator[features.W
         # Where words are so far apart that no window holds enough, those with most must do.
         return np.array(spoken) >= min(audio.LEAST_SPEECH, max(spoken))
 
-    return features.log_mel_batches(clip, spec, keep=enough, size=_BATCH)
+    return features.window_batches(clip, spec, keep=enough, size=_BATCH)
 
 
 def _part(outputs: dict[str, np.ndarray], start: int, end: int) -> dict[str, np.ndarray]:
@@ -286,7 +290,7 @@ def _part(outputs: dict[str, np.ndarray], start: int, end: int) -> dict[str, np.
 
 
 def _attention(
-    windows: features.Windows, weights: np.ndarray, spec: features.FeatureSpec
+    windows: features.Windows, weights: np.ndarray, spec: features.Features
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lay the windows' attention on one time axis, averaged where windows overlap."""
     # Pooling leaves out the frames that do not fill a step.

@@ -1,9 +1,11 @@
-"""Recipe and dataset to a trained, calibrated model.
+"""Recipe and dataset to a trained, calibrated model in a run folder.
 
-`train` reads from top to bottom: split, fit, calibrate, describe, save.
+`train` reads from top to bottom: split, fit, calibrate, measure, describe, save.
 """
 
+import hashlib
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -11,18 +13,19 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import pandas as pd
 
-from ser_core import bundle, corpora, evaluation, networks, splits
-from ser_core.augment import augment
+from ser_core import bundle, classical, corpora, evaluation, splits
 from ser_core.card import Card, Evaluation, Provenance
 from ser_core.dataset import Dataset
-from ser_core.errors import UndertoneError
-from ser_core.features import FeatureSet
-from ser_core.recipe import Recipe
+from ser_core.errors import TrainingError
+from ser_core.recipe import CLASSICAL, Recipe
+
+if TYPE_CHECKING:
+    import keras  # loads TensorFlow, for which baselines need not wait
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,15 +33,19 @@ class Fitted:
     """What fitting gave.
 
     Attributes:
-        model: with the weights of the best epoch.
-        epoch: which that was, from 1.
+        outputs: from windows `(n, …)` to `logits` `(n, classes)` and, of a network, `embedding`.
+        network: with the weights of the best epoch; None for a baseline.
+        parameters: how many numbers it consists of.
+        epoch: which the best was, from 1; 0 for a baseline.
         temperature: fitted on the validation speakers, as is
         selective: the abstention threshold and what it means there.
         validation: scores on the validation speakers, who also chose the epoch.
         seconds: how long it took.
     """
 
-    model: keras.Model
+    outputs: Callable[[np.ndarray], dict[str, np.ndarray]]
+    network: "keras.Model | None"
+    parameters: int
     epoch: int
     temperature: float
     selective: evaluation.Selective
@@ -46,60 +53,130 @@ class Fitted:
     seconds: float
 
 
-class TrainingError(UndertoneError):
-    """A training cannot be done; the message says why and what to do."""
-
-
 def train(
     recipe: Recipe,
     data: Dataset,
     run_dir: Path,
     *,
+    protocol: str | None = None,
+    fold: int = 0,
     evaluations: tuple[Evaluation, ...] = (),
     heldout_tables: Sequence[pd.DataFrame] = (),
+    resume: bool = False,
     on_epoch: Callable[[dict], None] = lambda event: None,
-) -> Card:
-    """Train a model on everything but its validation speakers, and write a run folder.
+) -> Card | None:
+    """Train a model and write a run folder.
 
-    The folder holds `recipe.json`, `split.json`, `events.jsonl` (a line an epoch), `metrics.json`
-    (on the validation speakers) and, last, the bundle `model/`.
+    The folder holds `recipe.json`, `run.json` (what is trained on what, where and when),
+    `split.json` (utterance ids), `events.jsonl` (a line an epoch), `tensorboard/`,
+    `checkpoint.npz` (the last epoch and the best), `predictions.parquet` and `metrics.json` (on
+    the validation part, and on the test part if there is one) and, last, the bundle `model/`.
 
     Args:
         recipe: what to train.
         data: what to train it on, from `dataset.load`.
-        run_dir: where; a folder that holds a run already is refused.
+        run_dir: where; a folder that holds a run already is refused, unless it is to go on.
+        protocol: by which a test part is held out, and measured afterwards. If not given, there is
+            none, and all speakers but those who validate are trained on.
+        fold: which of the protocol's.
         evaluations: rows of cross-validation results with the same recipe, for the card, and
         heldout_tables: what was heard in each recording then, for the bundle.
+        resume: go on with the run that is in the folder; begin it if there is none.
         on_epoch: called after each epoch with its line of `events.jsonl`.
 
+    Returns:
+        The model's card; None for a baseline of `classical`, which is measured only.
+
     Raises:
-        TrainingError: the folder is taken.
+        TrainingError: the folder is taken, is of another run, or cannot be written.
     """
-    run_dir = Path(run_dir)
-    if (run_dir / "recipe.json").exists():
-        raise TrainingError(f"{run_dir} holds a run already; delete it or choose another --run-dir")
-    seed = recipe.training.seed
-    split = splits.holdout(
-        data.manifest, seed=seed, validation_speakers=recipe.training.validation_speakers
-    )
-    run_dir.mkdir(parents=True, exist_ok=True)
-    _write_json(run_dir / "recipe.json", asdict(recipe))
+    run_dir, seed = Path(run_dir), recipe.training.seed
+    split = _split(recipe, data, protocol, fold)
+    try:
+        _open(run_dir, recipe, data, split, {"protocol": protocol, "fold": fold}, resume)
+        fitted = fit(recipe, data, split, seed=seed, folder=run_dir, keep=True, on_epoch=on_epoch)
+        _measure(run_dir, recipe, data, split, fitted)
+        if fitted.network is None:
+            return None
+        card = describe(recipe, data, split, fitted, evaluations)
+        return bundle.save(
+            fitted.network,
+            card,
+            run_dir / "model",
+            population=mean_voice(fitted, data, split.train),
+            heldout_tables=heldout_tables,
+        )
+    except OSError as error:
+        raise TrainingError(
+            f"{error.filename or run_dir} cannot be written: {error.strerror or error}; what was "
+            "trained so far is kept: mend that and go on with --resume"
+        ) from None
+
+
+def _split(recipe: Recipe, data: Dataset, protocol: str | None, fold: int) -> splits.Split:
+    how = {
+        "seed": recipe.training.seed,
+        "validation_speakers": recipe.training.validation_speakers,
+    }
+    if protocol is None:
+        return splits.holdout(data.manifest, **how)
+    folds = splits.splits(data.manifest, protocol, **how)
+    if not 0 <= fold < len(folds):
+        raise TrainingError(
+            f"protocol '{protocol}' has no fold {fold}; its folds are 0 to {len(folds) - 1}"
+        )
+    return folds[fold]
+
+
+def _open(
+    run_dir: Path, recipe: Recipe, data: Dataset, split: splits.Split, held_out: dict, resume: bool
+) -> None:
+    """Begin a run folder, or check that what is in it is the run that is to go on."""
     ids = data.manifest.id
-    parts = {"train": list(ids[split.train]), "validation": list(ids[split.validation])}
+    parts = {part: list(ids[rows]) for part, rows in asdict(split).items()}
+    if (run_dir / "recipe.json").exists():
+        if not resume:
+            raise TrainingError(
+                f"{run_dir} holds a run already; go on with it (--resume), delete it or choose "
+                "another --run-dir"
+            )
+        if (run_dir / "model").exists():
+            raise TrainingError(f"the run in {run_dir} is finished")
+        kept = {name: json.loads((run_dir / name).read_text("utf-8")) for name in _DEFINING}
+        now = {"recipe.json": _plain(asdict(recipe)), "split.json": parts}
+        for name, value in now.items():
+            if kept[name] != value:
+                raise TrainingError(
+                    f"the run in {run_dir} was begun with another {Path(name).stem}; begin a new "
+                    "one with another --run-dir"
+                )
+        return
+    run_dir.mkdir(parents=True, exist_ok=True)
     _write_json(run_dir / "split.json", parts)
-
-    fitted = fit(recipe, data, split, seed=seed, folder=run_dir, on_epoch=on_epoch)
-
-    _write_json(run_dir / "metrics.json", {"validation": asdict(fitted.validation)})
-    card = describe(recipe, data, split, fitted, evaluations)
-    population = mean_voice(fitted.model, data, split.train)
-    return bundle.save(
-        fitted.model,
-        card,
-        run_dir / "model",
-        population=population,
-        heldout_tables=heldout_tables,
+    _write_json(
+        run_dir / "run.json",
+        held_out
+        | {
+            "recipe": recipe.digest,
+            "seed": recipe.training.seed,
+            "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "manifest": _digest(data.manifest),
+            "utterances": {part: len(rows) for part, rows in asdict(split).items()},
+            "left_out": {str(path): reason for path, reason in data.left_out.items()},
+            "environment": environment(recipe),
+        },
     )
+    # Last: a folder with a recipe has everything that going on needs.
+    _write_json(run_dir / "recipe.json", asdict(recipe))
+
+
+_DEFINING = ("recipe.json", "split.json")
+
+
+def _digest(manifest: pd.DataFrame) -> str:
+    """Return a hash of what a manifest says, wherever its recordings lie."""
+    text = manifest.drop(columns="path").to_csv(index=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def fit(
@@ -109,162 +186,117 @@ def fit(
     *,
     seed: int,
     folder: Path,
+    keep: bool = False,
     on_epoch: Callable[[dict], None] = lambda event: None,
 ) -> Fitted:
-    """Fit the recipe's network on a split's training part, guided by its validation part.
+    """Fit the recipe's network or baseline on a split's training part, and calibrate it.
 
     Args:
-        recipe: network, augmentation and schedule.
+        recipe: what to fit.
         data: from `dataset.load`.
         split: the test part is not looked at.
-        seed: of weights, batches and augmentation.
-        folder: where `events.jsonl` is kept.
+        seed: of everything drawn by chance.
+        folder: where a network's `events.jsonl` is kept.
+        keep: whether its checkpoints are, too; one that is there already is gone on from.
         on_epoch: called with each line of `events.jsonl`.
+
+    Raises:
+        TrainingError: no epoch had a finite loss.
     """
     started = time.monotonic()
-    keras.utils.set_random_seed(seed)
-    config = recipe.training
-    batches = Batches(recipe, data, split.train, seed)
-    model = networks.build(recipe)
-    classifier = keras.Model(model.input, model.output["logits"])
-    classifier.compile(
-        optimizer=keras.optimizers.AdamW(
-            learning_rate(config, len(batches)), weight_decay=config.weight_decay
-        ),
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=config.label_smoothing
-        ),
-        # Each class weighs the same, so this weighted accuracy is the UAR.
-        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="uar")],
-    )
-    validation = AveragedWeights(
-        classifier,
-        _windows(recipe, data.truth, data.features, split.validation),
-        config.averaging,
-    )
-    events = folder / "events.jsonl"
-    events.unlink(missing_ok=True)
-    classifier.fit(
-        batches,
-        epochs=config.epochs,
-        verbose=0,
-        callbacks=[
-            # First, because the others look at the scores it adds.
-            validation,
-            keras.callbacks.EarlyStopping(monitor="val_loss", patience=config.patience),
-            _EventLog(events, config.epochs, on_epoch),
-        ],
-    )
-    if not validation.best_epoch:
-        raise TrainingError(
-            "no epoch had a finite validation loss; set training.learning_rate lower"
-        )
-    classifier.set_weights(validation.best_weights)
+    if isinstance(recipe.network, CLASSICAL):
+        network, epoch = None, 0
+        chosen = np.isin(data.features.clip, split.train)
+        truth = data.truth[data.features.clip[chosen]]
+        baseline = classical.fit(recipe, data.features.values[chosen], truth, seed)
+        parameters = baseline.parameters
 
-    truth = data.truth[split.validation]
-    logits, clip = clip_windows(model, data, split.validation)
-    window_truth = data.truth[clip]
-    temperature = evaluation.fit_temperature(window_truth, logits)
+        def outputs(values: np.ndarray) -> dict[str, np.ndarray]:
+            return {"logits": baseline.logits(values)}
+    else:
+        from ser_core import fitting  # loads TensorFlow
+
+        network, epoch = fitting.fit_network(
+            recipe, data, split, seed=seed, folder=folder, keep=keep, on_epoch=on_epoch
+        )
+        parameters = network.count_params()
+
+        def outputs(values: np.ndarray) -> dict[str, np.ndarray]:
+            return network.predict(values, batch_size=256, verbose=0)
+
+    logits, clip = clip_logits(outputs, data, split.validation)
+    temperature = evaluation.fit_temperature(data.truth[clip], logits)
     probabilities = evaluation.mean_by_clip(
         evaluation.probabilities_of(logits, temperature), clip, split.validation
     )
+    truth = data.truth[split.validation]
     return Fitted(
-        model=model,
-        epoch=validation.best_epoch,
+        outputs=outputs,
+        network=network,
+        parameters=parameters,
+        epoch=epoch,
         temperature=temperature,
-        selective=evaluation.choose_threshold(truth, probabilities, config.selective_accuracy),
+        selective=evaluation.choose_threshold(
+            truth, probabilities, recipe.training.selective_accuracy
+        ),
         validation=evaluation.report(truth, probabilities, recipe.labels),
         seconds=time.monotonic() - started,
     )
 
 
-def learning_rate(config, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Return a linear warm-up followed by a cosine to zero, over `steps` a epoch."""
-    warmup = config.warmup_epochs * steps
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else config.learning_rate,
-        decay_steps=max(config.epochs * steps - warmup, 1),
-        warmup_target=config.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-
-
-class Batches(keras.utils.PyDataset):
-    """Shuffled, augmented batches of a training part: windows, soft targets, class weights.
-
-    An epoch has as many windows as the part has at its own speed, drawn from those at all speeds.
-    """
-
-    def __init__(self, recipe: Recipe, data: Dataset, rows: np.ndarray, seed: int):
-        """Prepare the windows of some rows of a dataset."""
-        super().__init__()
-        self.recipe, self.seed, self.epoch = recipe, seed, 0
-        parts = [
-            _windows(recipe, data.truth, features, rows) for features in (data.features, *data.sped)
-        ]
-        self.values, self.targets, self.weights = map(np.concatenate, zip(*parts, strict=True))
-        self.size = min(recipe.training.batch_size, len(parts[0][0]))
-        self.batches = len(parts[0][0]) // self.size
-        self._shuffle()
-
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return self.batches
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return batch `index` of the current epoch."""
-        chosen = self.order[index * self.size : (index + 1) * self.size]
-        rng = np.random.default_rng((self.seed, self.epoch, index))
-        config, spec = self.recipe.augmentation, self.recipe.features
-        values, targets = augment(self.values[chosen], self.targets[chosen], config, spec, rng)
-        return values, targets, self.weights[chosen]
-
-    def on_epoch_end(self) -> None:
-        """Shuffle anew."""
-        self.epoch += 1
-        self._shuffle()
-
-    def _shuffle(self) -> None:
-        rng = np.random.default_rng((self.seed, self.epoch))
-        self.order = rng.permutation(len(self.values))
-
-
-def _windows(
-    recipe: Recipe, truth: np.ndarray, features: FeatureSet, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return windows, one-hot targets and weights with which every class counts the same."""
-    chosen = np.isin(features.clip, rows)
-    truth = truth[features.clip[chosen]]
-    count = np.bincount(truth, minlength=len(recipe.labels))
-    weights = (len(truth) / (np.count_nonzero(count) * np.maximum(count, 1)))[truth]
-    targets = np.eye(len(recipe.labels), dtype=np.float32)[truth]
-    return features.values[chosen], targets, weights.astype(np.float32)
-
-
-def clip_windows(
-    model: keras.Model, data: Dataset, rows: np.ndarray
+def clip_logits(
+    outputs: Callable, data: Dataset, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the logits of all windows of some rows, and the row each window belongs to."""
     chosen = np.isin(data.features.clip, rows)
-    logits = model.predict(data.features.values[chosen], batch_size=256, verbose=0)["logits"]
-    return logits, data.features.clip[chosen]
+    return outputs(data.features.values[chosen])["logits"], data.features.clip[chosen]
 
 
-def predict_clips(
-    model: keras.Model, data: Dataset, rows: np.ndarray, temperature: float
-) -> np.ndarray:
+def predict_clips(fitted: Fitted, data: Dataset, rows: np.ndarray) -> np.ndarray:
     """Return calibrated probabilities `(len(rows), classes)`, averaged over each clip's windows."""
-    logits, clip = clip_windows(model, data, rows)
+    return _probabilities(fitted, data, rows, fitted.temperature)
+
+
+def _probabilities(
+    fitted: Fitted, data: Dataset, rows: np.ndarray, temperature: float
+) -> np.ndarray:
+    logits, clip = clip_logits(fitted.outputs, data, rows)
     return evaluation.mean_by_clip(evaluation.probabilities_of(logits, temperature), clip, rows)
 
 
-def mean_voice(model: keras.Model, data: Dataset, rows: np.ndarray) -> np.ndarray:
+def mean_voice(fitted: Fitted, data: Dataset, rows: np.ndarray) -> np.ndarray:
     """Return the mean over the speakers of some rows of their mean embedding, `(size,)`."""
     chosen = np.isin(data.features.clip, rows)
-    outputs = model.predict(data.features.values[chosen], batch_size=256, verbose=0)
+    embedding = fitted.outputs(data.features.values[chosen])["embedding"]
     speaker = data.manifest.speaker.to_numpy()[data.features.clip[chosen]]
-    of_each = [outputs["embedding"][speaker == name].mean(axis=0) for name in set(speaker)]
-    return np.mean(of_each, axis=0)
+    return np.mean([embedding[speaker == name].mean(axis=0) for name in set(speaker)], axis=0)
+
+
+def _measure(
+    run_dir: Path, recipe: Recipe, data: Dataset, split: splits.Split, fitted: Fitted
+) -> None:
+    """Write what the model hears in recordings it was not fitted on, and how good that is."""
+    reports, tables = {}, []
+    for part in ("validation", "test"):
+        rows = getattr(split, part)
+        if not len(rows):
+            continue
+        for calibrated in (False, True):
+            temperature = fitted.temperature if calibrated else 1.0
+            probabilities = _probabilities(fitted, data, rows, temperature)
+            known = data.manifest[["id", "speaker", "sex", "emotion"]].iloc[rows]
+            table = known.assign(part=part, calibrated=calibrated).reset_index(drop=True)
+            tables.append(table.join(pd.DataFrame(probabilities, columns=recipe.labels)))
+        reports[part] = asdict(evaluation.report(data.truth[rows], probabilities, recipe.labels))
+    pd.concat(tables).to_parquet(run_dir / "predictions.parquet", index=False)
+    calibration = {
+        "temperature": fitted.temperature,
+        "threshold": fitted.selective.threshold,
+        "parameters": fitted.parameters,
+        "epoch": fitted.epoch,
+        "seconds": round(fitted.seconds, 1),
+    }
+    _write_json(run_dir / "metrics.json", calibration | reports)
 
 
 def describe(
@@ -285,7 +317,7 @@ def describe(
         features=recipe.features,
         temperature=fitted.temperature,
         threshold=fitted.selective.threshold,
-        parameters=fitted.model.count_params(),
+        parameters=fitted.parameters,
         training=Provenance(
             corpora=licences,
             utterances=len(split.train),
@@ -295,74 +327,41 @@ def describe(
             seed=recipe.training.seed,
             epochs=fitted.epoch,
             seconds=round(fitted.seconds, 1),
-            environment=environment(),
+            environment=environment(recipe),
         ),
         licence=" and ".join(sorted(set(licences.values()))),
         evaluation=evaluations,
+        **_standardisation(fitted.network),
     )
 
 
-def environment() -> dict[str, str]:
+def _standardisation(network: "keras.Model") -> dict[str, tuple[float, ...]]:
+    """Return what the network standardises its features by, as the card has it."""
+    found = [layer for layer in network.layers if layer.name == "scale"]
+    if not found:
+        return {}
+    sd = 1 / np.asarray(found[0].scale)
+    mean = -np.asarray(found[0].offset) * sd
+    return {"mean": tuple(mean.tolist()), "sd": tuple(sd.tolist())}
+
+
+def environment(recipe: Recipe) -> dict[str, str]:
     """Return the versions that a training depends on."""
-    return {
-        "Python": platform.python_version(),
-        "NumPy": np.__version__,
-        "Keras": keras.__version__,
-        keras.backend.backend(): version(keras.backend.backend()),
-    }
+    found = {"Python": platform.python_version(), "NumPy": np.__version__}
+    if isinstance(recipe.network, CLASSICAL):
+        return found | {"scikit-learn": version("scikit-learn")}
+    import keras
+
+    backend = keras.backend.backend()
+    return found | {"Keras": keras.__version__, backend: version(backend)}
 
 
-class AveragedWeights(keras.callbacks.Callback):
-    """Averages the weights over epochs, validates the average, and remembers the best one.
-
-    The average is an exponential one without the pull of the first weights (Kingma & Ba 2015,
-    section 3), and is validated in a model of its own.
-    """
-
-    def __init__(self, model: keras.Model, windows: tuple, momentum: float):
-        """Validate on `windows`: values, one-hot targets, weights."""
-        super().__init__()
-        self.windows, self.momentum = windows, momentum
-        self.averaged = keras.models.clone_model(model)
-        self.averaged.compile(
-            loss=keras.losses.CategoricalCrossentropy(from_logits=True),
-            weighted_metrics=[keras.metrics.CategoricalAccuracy(name="uar")],
-        )
-        self.sums = [np.zeros_like(weight) for weight in model.get_weights()]
-        self.best_loss, self.best_epoch, self.best_weights = np.inf, 0, model.get_weights()
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Add `val_loss` and `val_uar` of the averaged weights to the logs."""
-        for total, weight in zip(self.sums, self.model.get_weights(), strict=True):
-            total *= self.momentum
-            total += (1 - self.momentum) * weight
-        correction = 1 - self.momentum ** (epoch + 1)
-        self.averaged.set_weights([total / correction for total in self.sums])
-        values, targets, weights = self.windows
-        scores = self.averaged.evaluate(
-            values, targets, sample_weight=weights, batch_size=256, verbose=0, return_dict=True
-        )
-        logs |= {f"val_{name}": value for name, value in scores.items()}
-        # The loss, because the UAR of few speakers jumps from epoch to epoch.
-        if scores["loss"] < self.best_loss:
-            self.best_loss, self.best_epoch = scores["loss"], epoch + 1
-            self.best_weights = self.averaged.get_weights()
-
-
-class _EventLog(keras.callbacks.Callback):
-    def __init__(self, path: Path, epochs: int, on_epoch: Callable[[dict], None]):
-        super().__init__()
-        self.path, self.epochs, self.on_epoch = path, epochs, on_epoch
-        self.started = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        event = {"epoch": epoch + 1, "epochs": self.epochs}
-        event |= {name: round(float(value), 5) for name, value in logs.items()}
-        event["seconds"] = round(time.monotonic() - self.started, 2)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
-        self.on_epoch(event)
+def _plain(value) -> dict:
+    """Return a value as JSON gives it back: lists for tuples."""
+    return json.loads(json.dumps(value))
 
 
 def _write_json(path: Path, value) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
+    os.replace(partial, path)

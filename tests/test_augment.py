@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_core import augment, features
+from ser_core import audio, augment, features
+from ser_core.descriptors import DescriptorSpec
 
 SPEC = features.FeatureSpec(frames=60, bands=32, n_mels=32)
-OFF = augment.Augmentation(delay=0, tilt_db=0.0, noise=0.0, time_masks=0, band_masks=0, mixup=0.0)
+OFF = augment.Augmentation()
+ON = augment.Augmentation(delay=12, tilt_db=2.0, noise=0.2, time_masks=1, band_masks=1, mixup=0.2)
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def batch():
     return windows, np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]]
 
 
-def test_everything_off_changes_nothing(batch):
+def test_unless_told_to_it_changes_nothing(batch):
     windows, targets = augment.augment(*batch, OFF, SPEC, np.random.default_rng(0))
     np.testing.assert_allclose(windows, batch[0], atol=1e-4)
     np.testing.assert_array_equal(targets, batch[1])
@@ -32,7 +34,7 @@ def test_windows_stay_windows(seed):
     windows = np.maximum(rng.uniform(-120, 0, (4, 60, 32)), -80).astype(np.float32)
     windows[:, rng.integers(10, 60) :] = -80
     targets = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 4)]
-    made, mixed = augment.augment(windows, targets, augment.Augmentation(), SPEC, rng)
+    made, mixed = augment.augment(windows, targets, ON, SPEC, rng)
     assert made.shape == windows.shape and np.isfinite(made).all()
     assert made.min() >= -80 and made.max() <= 1e-4
     np.testing.assert_allclose(mixed.sum(axis=1), 1, atol=1e-5)
@@ -40,8 +42,7 @@ def test_windows_stay_windows(seed):
 
 def test_the_same_seed_draws_the_same(batch):
     first, again, other = (
-        augment.augment(*batch, augment.Augmentation(), SPEC, np.random.default_rng(seed))[0]
-        for seed in (1, 1, 2)
+        augment.augment(*batch, ON, SPEC, np.random.default_rng(seed))[0] for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1
@@ -76,3 +77,55 @@ def test_mixup_blends_targets_as_windows(batch):
     mixed, blended = augment.mixup(windows, targets, 0.4, np.random.default_rng(0))
     np.testing.assert_allclose(mixed[:, 0, 0], blended @ np.arange(6), atol=1e-5)
     assert (blended.argmax(axis=1) == np.arange(6)).all(), "the example itself weighs most"
+
+
+def test_descriptors_are_mixed_and_nothing_else():
+    spec = DescriptorSpec(names=("mfcc",), pooled=("mean",), n_mfcc=4)
+    vectors, targets = np.eye(4, dtype=np.float32), np.eye(4, dtype=np.float32)
+    same, _ = augment.augment(vectors, targets, OFF, spec, np.random.default_rng(0))
+    np.testing.assert_array_equal(same, vectors)
+    mixed, blended = augment.augment(vectors, targets, ON, spec, np.random.default_rng(0))
+    np.testing.assert_allclose(mixed, blended, atol=1e-6)
+    assert np.abs(mixed - vectors).max() > 0.01
+
+
+def pitch(samples: np.ndarray) -> float:
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return spectrum.argmax() * 16_000 / len(samples)
+
+
+@pytest.mark.parametrize(
+    ("variant", "lasts", "sounds"),
+    [
+        (augment.Variant("speed", 1.25), 0.8, 1.25),
+        (augment.Variant("stretch", 1.25), 0.8, 1.0),
+        (augment.Variant("pitch", 12), 1.0, 2.0),
+        (augment.Variant("pitch", -2), 1.0, 2 ** (-2 / 12)),
+        (augment.Variant("noise", 20), 1.0, 1.0),
+        (augment.PLAIN, 1.0, 1.0),
+    ],
+)
+def test_a_variant_changes_what_it_says(variant, lasts, sounds):
+    tone = 0.5 * np.sin(2 * np.pi * 400 * np.arange(32_000) / 16_000).astype(np.float32)
+    clip = audio.Clip(tone, 16_000, "tone")
+    varied = augment.vary(clip, variant)
+    assert varied.samples.dtype == np.float32
+    assert varied.duration == pytest.approx(2 * lasts, rel=0.01)
+    assert pitch(varied.samples) == pytest.approx(400 * sounds, rel=0.01)
+    np.testing.assert_array_equal(varied.samples, augment.vary(clip, variant).samples)
+
+
+@pytest.mark.parametrize("ratio", [0, 10, 30])
+def test_noise_is_as_loud_as_asked(ratio):
+    tone = 0.1 * np.sin(2 * np.pi * 400 * np.arange(32_000) / 16_000).astype(np.float32)
+    noise = (
+        augment.vary(audio.Clip(tone, 16_000, "t"), augment.Variant("noise", ratio)).samples - tone
+    )
+    assert 10 * np.log10(np.mean(tone**2) / np.mean(noise**2)) == pytest.approx(ratio, abs=0.3)
+
+
+def test_variants_are_kept_under_names_of_their_own():
+    config = augment.Augmentation(speeds=(0.9,), stretches=(0.9,), pitches=(-1, 1), noises=(20,))
+    names = [variant.name for variant in config.variants]
+    assert names == ["-at-0.9", "-stretch-0.9", "-pitch--1", "-pitch-1", "-noise-20"]
+    assert augment.PLAIN.name == ""

@@ -3,7 +3,6 @@ import dataclasses
 import librosa
 import numpy as np
 import pytest
-import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,19 +51,19 @@ def test_the_mel_scale_is_librosas_and_turns_back(hertz):
 @pytest.mark.parametrize("decibels", [-60, -30, 6])
 def test_gain_changes_nothing(talk, decibels):
     louder = dataclasses.replace(talk, samples=talk.samples * np.float32(10 ** (decibels / 20)))
-    ours, theirs = (features.log_mel(clip, SPEC).values for clip in (talk, louder))
+    ours, theirs = (features.windows(clip, SPEC).values for clip in (talk, louder))
     np.testing.assert_allclose(ours, theirs, atol=1e-2)
 
 
 def test_nothing_at_all_is_at_the_floor():
-    silence = features.log_mel(audio.Clip(np.zeros(8000, np.float32), 16_000, "zeros"), SPEC)
+    silence = features.windows(audio.Clip(np.zeros(8000, np.float32), 16_000, "zeros"), SPEC)
     assert (silence.values == -80).all()
 
 
 @pytest.mark.parametrize("seconds", [0.2, 2.9, 3.1, 10.0, 61.3])
 def test_windows_cover_the_clip(seconds):
     clip = audio.Clip(speech_like(seconds), 16_000, "long")
-    windows = features.log_mel(clip, SPEC)
+    windows = features.windows(clip, SPEC)
     begin, end = audio.speech_bounds(clip.samples)
     assert windows.values.shape[1:] == (188, 64)
     assert windows.values.min() > -80.001 and windows.values.max() <= 0
@@ -85,47 +84,9 @@ def test_window_starts_reach_every_frame(length, frames):
 
 def test_another_sample_rate_is_refused():
     with pytest.raises(ValueError, match="8000 Hz"):
-        features.log_mel(audio.Clip(speech_like(), 8_000, "slow"), SPEC)
+        features.windows(audio.Clip(speech_like(), 8_000, "slow"), SPEC)
 
 
 def test_a_spec_must_divide():
     with pytest.raises(ValueError, match="multiple"):
         features.FeatureSpec(bands=63)
-
-
-def test_the_cache_is_by_content_and_spec(tmp_path, monkeypatch):
-    monkeypatch.setenv("SER_CACHE_DIR", str(tmp_path / "cache"))
-    first, copy, other = (tmp_path / name for name in ("a.wav", "b.wav", "c.wav"))
-    soundfile.write(first, speech_like(), 16_000)
-    copy.write_bytes(first.read_bytes())
-    soundfile.write(other, speech_like(pitch=200), 16_000)
-    calls = []
-    log_mel = features.log_mel
-    monkeypatch.setattr(features, "log_mel", lambda *a: calls.append(a) or log_mel(*a))
-    found = features.extract([first, copy, other, first], SPEC)
-    before = len(calls)
-    again = features.extract([first, copy, other, first], SPEC)
-    # Threads that compute the same clip at once may round differently; one of them is kept.
-    np.testing.assert_allclose(found.values, again.values, atol=1e-4)
-    assert len(calls) == before, "the second time everything was there"
-    features.extract([first], dataclasses.replace(SPEC, n_fft=512))
-    assert len(calls) == before + 1
-
-
-def test_a_cache_file_cut_short_is_made_again(tmp_path, monkeypatch):
-    monkeypatch.setenv("SER_CACHE_DIR", str(tmp_path / "cache"))
-    path = tmp_path / "a.wav"
-    soundfile.write(path, speech_like(), 16_000)
-    expected = features.cached_log_mel(path, SPEC)
-    kept = next((tmp_path / "cache").rglob("*.npy"))
-    kept.write_bytes(kept.read_bytes()[:1000])
-    np.testing.assert_array_equal(features.cached_log_mel(path, SPEC), expected)
-
-
-def test_unreadable_recordings_are_named(tmp_path):
-    good, bad = tmp_path / "good.wav", tmp_path / "bad.wav"
-    soundfile.write(good, speech_like(7.0), 16_000)
-    bad.write_text("no sound")
-    found = features.extract([bad, good, tmp_path / "absent.wav"], SPEC)
-    assert set(found.failed) == {0, 2}
-    assert set(found.clip) == {1} and len(found.clip) == len(found.values) > 1

@@ -30,6 +30,17 @@ def test_every_shipped_recipe_loads(name):
         ('labels=["happy", "happy"]', "named twice"),
         ("training.averaging=2", "less than 1"),
         ("training.epochs=many", "'many'"),
+        ("training.best=f1", "'loss' or 'uar'"),
+        ('augmentation.only=["loud"]', "augmentation.only"),
+        ('network={name="svm"}', "wants features that are pooled"),
+        ('network={name="crnn", pooling=[[2, 2]]}', "equally many"),
+        ('network={name="conv1d", filters=[]}', "must not both be empty"),
+        ("network={}", "'name'"),
+        ('features={names=["mfcc"]}', "only log-mel windows"),
+        ('features={names=["mfcc", "mfcc"]}', "named twice"),
+        ('features={names=["loudness"]}', "'mfcc', 'delta-mfcc', 'chroma'"),
+        ('features={names=["mfcc"], n_mfcc=200}', "must not exceed n_mels"),
+        ('features={names=["mfcc"], bands=64}', "unknown key 'features.bands'"),
         ("nonsense", "key=value"),
         ("name.first=1", "not a key"),
     ],
@@ -70,3 +81,12 @@ def test_the_digest_is_of_everything_but_the_seed():
     assert recipe.load("swift", ["training.seed=5"]).digest == plain.digest
     assert recipe.load("swift", ["training.epochs=5"]).digest != plain.digest
     assert dataclasses.replace(plain, description="In other words.").digest == plain.digest
+    claim = recipe.Published(accuracy=0.9, protocol="random-80-20")
+    assert dataclasses.replace(plain, published=claim).digest == plain.digest
+
+
+def test_what_is_spelled_out_at_its_default_leaves_the_digest_alone():
+    plain = recipe.load("swift")
+    assert (
+        recipe.load("swift", ["training.best=loss", "augmentation.only=[]"]).digest == plain.digest
+    )

@@ -146,7 +146,7 @@ def test_attention_has_a_moment_a_step(recognizer):
     assert audio.speech_bounds(clip.samples)[0] == 0
     found = recognizer.predict(clip)
     spec = recognizer.card.features
-    weights = recognizer.bundle.run(features.log_mel(clip, spec).values)["attention"][0]
+    weights = recognizer.bundle.run(features.windows(clip, spec).values)["attention"][0]
     assert len(found.attention) == pytest.approx(len(weights), abs=1)
     step = spec.frames // len(weights) * spec.hop_length / spec.sample_rate
     np.testing.assert_allclose(np.diff(found.attention_times), step)

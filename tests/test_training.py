@@ -1,12 +1,27 @@
 import dataclasses
 import json
+import shutil
+import subprocess
+import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from ser_core import audio, bundle, corpora, crossval, dataset, networks, recipe, splits, training
+from ser_core import (
+    audio,
+    bundle,
+    corpora,
+    crossval,
+    dataset,
+    fitting,
+    networks,
+    recipe,
+    splits,
+    training,
+)
 from ser_core.recognizer import Recognizer
-from tests.helpers import TOY
+from tests.helpers import ROOT, TOY
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +97,7 @@ def test_batches_are_drawn_anew_each_epoch_and_alike_under_a_seed():
     loaded = recipe.load("swift", TOY)
     data = dataset.load(loaded)
     split = splits.holdout(data.manifest, seed=0, validation_speakers=2)
-    first, again = (training.Batches(loaded, data, split.train, 3) for _ in range(2))
+    first, again = (fitting.Batches(loaded, data, split.train, 3) for _ in range(2))
     for batch, other in zip(first[1], again[1], strict=True):
         np.testing.assert_array_equal(batch, other)
     before = first[0][0]
@@ -94,50 +109,92 @@ def test_other_speeds_are_trained_on_and_nothing_else():
     loaded = recipe.load("swift", [*TOY, "augmentation.speeds=[0.8, 1.25]"])
     data = dataset.load(loaded)
     split = splits.holdout(data.manifest, seed=0, validation_speakers=2)
-    batches = training.Batches(loaded, data, split.train, 0)
+    batches = fitting.Batches(loaded, data, split.train, 0)
     assert len(batches.values) == 3 * len(split.train)
     assert len(batches) == len(split.train) // batches.size, "an epoch is no longer for it"
-    ours = [data.features, *data.sped]
+    ours = [data.features, *data.varied]
     heard = np.concatenate([part.values[np.isin(part.clip, split.train)] for part in ours])
     np.testing.assert_array_equal(batches.values, heard)
-    slow, fast = ((part.values > -79).any(axis=2).sum() for part in data.sped)
+    slow, fast = ((part.values > -79).any(axis=2).sum() for part in data.varied)
     assert slow > 1.3 * fast
 
 
-def test_averaging_keeps_the_best_average():
+@pytest.fixture
+def guide(tmp_path):
+    """A guide which averages half and half, its model and the model's first weights."""
+    import keras
+
     loaded = recipe.load("swift", TOY)
     data = dataset.load(loaded)
     model = networks.build(loaded)
-    import keras
-
     classifier = keras.Model(model.input, model.output["logits"])
-    windows = training._windows(loaded, data.truth, data.features, np.arange(10))
-    callback = training.AveragedWeights(classifier, windows, 0.5)
-    callback.set_model(classifier)
-    start = classifier.get_weights()
-    callback.on_epoch_end(0, {})
-    for average, weight in zip(callback.averaged.get_weights(), start, strict=True):
+    classifier.compile("sgd", "mse")
+    windows = fitting.windows(loaded, data.truth, data.features, np.arange(10))
+    guide = fitting.Guide(classifier, windows, loaded.training, tmp_path)
+    guide.set_model(classifier)
+    return guide, classifier, classifier.get_weights()
+
+
+def test_averaging_keeps_the_best_average(guide):
+    guide, classifier, start = guide
+    guide.on_epoch_end(0, {})
+    for average, weight in zip(guide.averaged.get_weights(), start, strict=True):
         np.testing.assert_allclose(average, weight, rtol=1e-5, atol=1e-6)
     classifier.set_weights([weight + 3 for weight in start])
-    callback.best_loss = np.inf
+    guide.best_score = -np.inf
     logs = {}
-    callback.on_epoch_end(1, logs)
-    assert callback.best_epoch == 2 and callback.best_loss == logs["val_loss"]
-    for best, weight in zip(callback.best_weights, start, strict=True):
+    guide.on_epoch_end(1, logs)
+    assert guide.best_epoch == 2 and guide.best_score == -logs["val_loss"]
+    for best, weight in zip(guide.best_weights, start, strict=True):
         np.testing.assert_allclose(best, weight + 2, rtol=1e-4, atol=1e-4)
-    callback.best_loss = -1.0
+    guide.best_score = 1.0
     classifier.set_weights(start)
-    callback.on_epoch_end(2, {})
-    assert callback.best_epoch == 2, "a worse epoch is not kept"
-    callback.averaged.set_weights(callback.best_weights)
-    for average, weight in zip(callback.averaged.get_weights(), start, strict=True):
+    guide.on_epoch_end(2, {})
+    assert guide.best_epoch == 2, "a worse epoch is not kept"
+    guide.averaged.set_weights(guide.best_weights)
+    for average, weight in zip(guide.averaged.get_weights(), start, strict=True):
         np.testing.assert_allclose(average, weight + 2, rtol=1e-4, atol=1e-4)
     assert 0 <= logs["val_uar"] <= 1
 
 
+def test_validation_scores_are_what_they_say(guide):
+    from sklearn.metrics import balanced_accuracy_score
+
+    guide, classifier, _ = guide
+    logs = {}
+    guide.on_epoch_end(0, logs)
+    values, targets, weights = guide.windows
+    logits = classifier.predict(values, verbose=0)
+    truth, heard = targets.argmax(axis=1), logits.argmax(axis=1)
+    assert logs["val_uar"] == pytest.approx(balanced_accuracy_score(truth, heard))
+    assert logs["val_accuracy"] == pytest.approx(np.mean(truth == heard))
+    raised = np.exp(logits)
+    likelihood = (raised / raised.sum(axis=1, keepdims=True))[np.arange(len(truth)), truth]
+    assert logs["val_loss"] == pytest.approx(np.mean(-weights * np.log(likelihood)), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "patience", "halved", "stops"),
+    [("plateau", 6, [2, 4, 6], 6), ("constant", 4, [], 4)],
+)
+def test_without_a_better_epoch_it_slows_down_and_stops(guide, schedule, patience, halved, stops):
+    guide, classifier, _ = guide
+    guide.config = dataclasses.replace(guide.config, schedule=schedule, patience=patience)
+    guide.best_score = np.inf
+    classifier.optimizer.learning_rate.assign(0.5)
+    expected = 0.5
+    for epoch in range(1, stops + 1):
+        assert not guide.finished
+        guide.on_epoch_end(epoch - 1, {})
+        if epoch in halved:
+            expected /= 2
+        assert float(classifier.optimizer.learning_rate) == pytest.approx(expected)
+    assert guide.finished and classifier.stop_training
+
+
 def test_the_learning_rate_rises_then_falls_to_zero():
     config = recipe.load("swift", ["training.epochs=10", "training.warmup_epochs=2"]).training
-    schedule = training.learning_rate(config, steps=5)
+    schedule = fitting.learning_rate(config, steps=5)
     rates = [float(schedule(step)) for step in range(51)]
     assert rates[0] < 1e-9 and np.argmax(rates) == 10 and rates[50] < 1e-9
     assert max(rates) == pytest.approx(config.learning_rate)
@@ -191,3 +248,160 @@ def test_cross_validation_measures_keeps_and_summarises(tmp_path):
     assert crossval.read_evaluations(path, loaded) == (row, voice)
     with pytest.raises(ValueError, match="another recipe"):
         crossval.read_evaluations(path, recipe.load("swift"))
+
+
+def test_a_run_folder_says_everything(tmp_path):
+    loaded = recipe.load("swift", [*TOY, "training.epochs=3"])
+    data = dataset.load(loaded)
+    run = tmp_path / "run"
+    training.train(loaded, data, run, protocol="random-80-20")
+    assert {path.name for path in run.iterdir()} == {
+        "recipe.json",
+        "run.json",
+        "split.json",
+        "events.jsonl",
+        "tensorboard",
+        "checkpoint.npz",
+        "metrics.json",
+        "predictions.parquet",
+        "model",
+    }
+    about = json.loads((run / "run.json").read_text())
+    assert about["protocol"] == "random-80-20" and about["recipe"] == loaded.digest
+    assert about["utterances"] == {"train": 43, "validation": 8, "test": 13}
+    assert set(about["environment"]) == {"Python", "NumPy", "Keras", "tensorflow"}
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert len(events) == 3
+    for event in events:
+        for score in ("accuracy", "val_accuracy", "val_uar"):
+            assert 0 <= event[score] <= 1
+        assert event["loss"] > 0 and event["val_loss"] > 0 and event["learning_rate"] >= 0
+    assert list((run / "tensorboard").rglob("events.out.tfevents*"))
+
+    metrics = json.loads((run / "metrics.json").read_text())
+    found = pd.read_parquet(run / "predictions.parquet")
+    assert metrics["test"]["n"] == 13 and metrics["validation"]["n"] == 8
+    split = json.loads((run / "split.json").read_text())
+    for part in ("validation", "test"):
+        of_part = found[(found.part == part) & found.calibrated]
+        assert list(of_part.id) == split[part]
+        heard = of_part[list(loaded.labels)].idxmax(axis=1)
+        assert (heard == of_part.emotion).mean() == pytest.approx(metrics[part]["accuracy"])
+    assert metrics["temperature"] != 1
+    confidence = found[list(loaded.labels)].max(axis=1).groupby(found.calibrated).mean()
+    assert confidence[True] != pytest.approx(confidence[False])
+
+
+def test_a_fold_that_is_not_there_gets_a_sentence(tmp_path):
+    loaded = recipe.load("swift", TOY)
+    with pytest.raises(training.TrainingError, match="no fold 1; its folds are 0 to 0"):
+        training.train(loaded, dataset.load(loaded), tmp_path, protocol="random-80-20", fold=1)
+
+
+def scores(run):
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in event.items() if k != "seconds"} for event in events]
+
+
+def test_the_same_seed_gives_the_same_and_a_cut_training_goes_on_as_if_nothing_was(tmp_path):
+    loaded = recipe.load(
+        "swift", [*TOY, "training.epochs=6", "network.dropout=0.3", "augmentation.noise=0.2"]
+    )
+    data = dataset.load(loaded)
+    for name in ("whole", "again"):
+        training.train(loaded, data, tmp_path / name)
+    assert scores(tmp_path / "whole") == scores(tmp_path / "again")
+
+    class CutError(Exception):
+        pass
+
+    def cut(event):
+        if event["epoch"] == 3:  # told, but not kept yet: this epoch is lost
+            raise CutError
+
+    with pytest.raises(CutError):
+        training.train(loaded, data, tmp_path / "cut", on_epoch=cut)
+    assert not (tmp_path / "cut" / "model").exists()
+    with pytest.raises(training.TrainingError, match="--resume"):
+        training.train(loaded, data, tmp_path / "cut")
+    training.train(loaded, data, tmp_path / "cut", resume=True)
+    whole, cut = scores(tmp_path / "whole"), scores(tmp_path / "cut")
+    assert [event["epoch"] for event in cut] == [1, 2, 3, 4, 5, 6]
+    for one, other in zip(whole, cut, strict=True):
+        assert one == pytest.approx(other, rel=1e-3)
+    with pytest.raises(training.TrainingError, match="finished"):
+        training.train(loaded, data, tmp_path / "cut", resume=True)
+
+
+def test_only_the_same_run_is_gone_on_with(tmp_path):
+    loaded = recipe.load("swift", [*TOY, "training.epochs=2"])
+    data = dataset.load(loaded)
+
+    def cut(event):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train(loaded, data, tmp_path, on_epoch=cut)
+    other = recipe.load("swift", [*TOY, "training.epochs=3"])
+    with pytest.raises(training.TrainingError, match="another recipe"):
+        training.train(other, data, tmp_path, resume=True)
+    with pytest.raises(training.TrainingError, match="another split"):
+        training.train(loaded, data, tmp_path, protocol="random-80-20", resume=True)
+
+
+def test_a_full_disk_gets_a_sentence_and_loses_nothing(tmp_path, monkeypatch):
+    loaded = recipe.load("swift", [*TOY, "training.epochs=3"])
+    data = dataset.load(loaded)
+    savez = np.savez
+
+    def full(file, **arrays):
+        if len(arrays) > 10 and arrays["numbers"][0] == 2:
+            raise OSError(28, "No space left on device")
+        savez(file, **arrays)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "savez", full)
+        with pytest.raises(training.TrainingError, match="No space left .* --resume"):
+            training.train(loaded, data, tmp_path / "run")
+    assert not (tmp_path / "run" / "model").exists()
+    training.train(loaded, data, tmp_path / "run", resume=True)
+    assert [event["epoch"] for event in scores(tmp_path / "run")] == [1, 2, 3]
+    bundle.load(tmp_path / "run" / "model")
+
+
+def test_a_killed_training_is_no_model_and_goes_on(tmp_path, toy_ravdess):
+    """The real process, killed in the middle of an epoch."""
+    arguments = [sys.executable, "-m", "ser_core", "train", "swift", "--run-dir", tmp_path / "run"]
+    for setting in (*TOY, "training.epochs=12"):
+        arguments += ["--set", setting]
+    events = tmp_path / "run" / "events.jsonl"
+    process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if line.startswith("epoch 3 of 12"):
+            process.kill()
+            break
+    process.wait()
+    assert not (tmp_path / "run" / "model").exists() and events.exists()
+    done = subprocess.run([*arguments, "--resume"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [event["epoch"] for event in scores(tmp_path / "run")] == list(range(1, 13))
+    assert "epoch 2 of 12" not in done.stderr
+    bundle.load(tmp_path / "run" / "model")
+
+
+def test_a_few_recordings_that_cannot_be_read_are_left_out_and_counted(
+    tmp_path, toy_ravdess, monkeypatch
+):
+    root = shutil.copytree(toy_ravdess, tmp_path / "data")
+    monkeypatch.setenv("SER_DATA_DIR", str(root))
+    loaded = recipe.load("swift", TOY)
+    chosen = dataset.select(loaded)
+    monkeypatch.setattr(dataset, "select", lambda recipe: chosen)
+    chosen.path[5].unlink()  # after it was listed
+    data = dataset.load(loaded)
+    assert list(data.left_out) == [chosen.path[5]] and len(data.manifest) == 63
+    assert set(data.features.clip) == set(range(63))
+    assert chosen.id[5] not in set(data.manifest.id)
+    chosen.path[6].unlink()
+    with pytest.raises(dataset.DatasetError, match="2 of 64 recordings cannot be read"):
+        dataset.load(loaded)

@@ -47,7 +47,7 @@ def draw(listener: live.Listener, moment: live.Moment | None, card: Card) -> Non
             "emotions": _emotions(card.labels, moment),
             "faint": not (moment and moment.label),
             "roll": _roll(listener, card.labels),
-            **_pictures(samples, written, card.features),
+            **_pictures(samples, written, FeatureSpec()),
         },
     )
 

@@ -10,6 +10,7 @@ from pages.parts.downloads import downloads
 from pages.parts.hearing import history, recognizer
 from pages.parts.playhead import playhead
 from ser_core import explain, plots_over_time, timeline
+from ser_core.features import FeatureSpec
 from ser_core.history import Entry
 
 PLAYER = "player"
@@ -49,7 +50,7 @@ def _picture(key: str, overlays: tuple[str, ...], part: tuple[float, float]):
     found = entry.prediction
     return plots_over_time.pictures(
         entry.clip(*part),
-        recognizer(found.model).card.features,
+        FeatureSpec(),
         start=part[0],
         attention=(found.attention_times, found.attention) if "attention" in overlays else None,
         importance=_importance(key) if "importance" in overlays else None,
@@ -133,10 +134,16 @@ def _part(key: str, duration: float) -> tuple[float, float]:
 
 
 def _overlays(entry: Entry) -> tuple[str, ...]:
-    """Let the visitor choose what is laid over the pictures."""
+    """Let the visitor choose what is laid over the pictures, of what the model can tell."""
+    possible = {
+        "attention": len(entry.prediction.attention) > 0,
+        "importance": explain.can_explain(recognizer(entry.prediction.model)),
+    }
+    if not any(possible.values()):
+        return ()
     chosen = st.pills(
         "Lay over it",
-        list(_OVERLAYS),
+        [overlay for overlay in _OVERLAYS if possible[overlay]],
         selection_mode="multi",
         format_func=_OVERLAYS.get,
         label_visibility="collapsed",

@@ -1,6 +1,7 @@
 """Commands that train: train, crossval."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,11 @@ def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's name or path.")],
     run_dir: Annotated[Path | None, typer.Option(help="Where; runs/RECIPE if not given.")] = None,
     settings: Settings = [],  # noqa: B006 - Typer's own way to say "none"
+    protocol: Annotated[
+        str | None, typer.Option(help="Hold a test part out, as this protocol does.")
+    ] = None,
+    fold: Annotated[int, typer.Option(min=0, help="Which of the protocol's folds.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Go on with a run that was cut off.")] = False,
     evaluation: Annotated[
         list[Path], typer.Option(help="Output of `crossval --json`, for the model card.")
     ] = [],  # noqa: B006
@@ -20,42 +26,65 @@ def train(
         list[Path], typer.Option(help="File of `crossval --heldout`, to be kept with the model.")
     ] = [],  # noqa: B006
 ) -> None:
-    """Train a model for use, on all speakers but those that decide when to stop."""
+    """Train a model for use, on all speakers but those that validate or are held out."""
     from ser_core import crossval as protocols
-    from ser_core import dataset
+    from ser_core import dataset, splits
     from ser_core import heldout as heldouts
     from ser_core import recipe as recipes
     from ser_core.recognizer import runs_dir
 
+    if protocol:
+        splits.fold_count(protocol)
     loaded = recipes.load(recipe, settings)
     rows = tuple(row for path in evaluation for row in protocols.read_evaluations(path, loaded))
     tables = [heldouts.read(path, recipe=loaded.digest) for path in heldout]
     folder = run_dir or runs_dir() / loaded.name
     with progress_bars() as progress:
         clips, epochs = (progress.add_task(name, visible=False) for name in ("features", ""))
-
-        def on_epoch(event: dict) -> None:
-            text = f"training (validation UAR {event['val_uar']:.1%})"
-            done = {"completed": event["epoch"], "total": event["epochs"]}
-            show_progress(progress, epochs, description=text, **done)
-
-        data = dataset.load(
-            loaded, on_clip=lambda total: show_progress(progress, clips, total=total, advance=1)
-        )
+        data = dataset.load(loaded, on_clip=lambda total: _tell_features(progress, clips, total))
         from ser_core import training  # not before the data is known to be good: it takes seconds
 
         card = training.train(
             loaded,
             data,
             folder,
+            protocol=protocol,
+            fold=fold,
             evaluations=rows,
             heldout_tables=tables,
-            on_epoch=on_epoch,
+            resume=resume,
+            on_epoch=lambda event: _tell_epoch(progress, epochs, event),
         )
+    for path, reason in data.left_out.items():
+        print(f"left out: {path}: {reason}", file=sys.stderr)
+    if card is None:
+        print(f"{folder}: a baseline, which is measured only; see metrics.json there")
+        return
     print(
         f"{folder / 'model'}: weights of epoch {card.training.epochs}; "
         f"use them with --model {folder / 'model'}"
     )
+
+
+def _tell_features(progress, task: int, total: int) -> None:
+    """Show that one more recording has features: a bar, or a line now and then in a log."""
+    show_progress(progress, task, total=total, advance=1)
+    done = int(progress.tasks[task].completed)
+    if progress.disable and done % max(1, total // 10) == 0:
+        print(f"features: {done} of {total}", file=sys.stderr, flush=True)
+
+
+def _tell_epoch(progress, task: int, event: dict) -> None:
+    """Show what an epoch brought: a bar, or a line in a log."""
+    text = f"training (validation UAR {event['val_uar']:.1%})"
+    show_progress(progress, task, description=text, completed=event["epoch"], total=event["epochs"])
+    if progress.disable:
+        print(
+            f"epoch {event['epoch']} of {event['epochs']}: loss {event['loss']:.3f}, validation "
+            f"loss {event['val_loss']:.3f}, UAR {event['val_uar']:.1%}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def crossval(

@@ -17,7 +17,7 @@ from ser_core.corpora import crema_d
 from ser_core.corpora.catalogue import data_dir
 from ser_core.corpora.errors import CorpusError
 from ser_core.corpora.scanning import manifest_of
-from ser_core.features import FeatureSpec, hertz_to_mel, mel_to_hertz
+from ser_core.features import Features, FeatureSpec, hertz_to_mel, mel_to_hertz
 
 CORPUS = "crema-d"
 
@@ -56,8 +56,8 @@ def manifest() -> pd.DataFrame | None:
     return manifest_of(dataclasses.replace(item, path=kept) for item in found if item)
 
 
-def windows(ids: list[str], spec: FeatureSpec) -> np.ndarray:
-    """Return one window for each id, as `features.log_mel` would make it of the recording.
+def windows(ids: list[str], spec: Features) -> np.ndarray:
+    """Return one window for each id, as `features.windows` would make it of the recording.
 
     Leading and trailing silence is trimmed as nearly as whole frames allow.
 
@@ -68,10 +68,10 @@ def windows(ids: list[str], spec: FeatureSpec) -> np.ndarray:
         CorpusError: the recipe asks for other features than were made.
     """
     for field, made in _MADE.items():
-        if getattr(spec, field) != made:
+        if getattr(spec, field, None) != made:
             raise CorpusError(
                 f"the ready-made CREMA-D spectrograms have {field} {made}, the recipe asks for "
-                f"{getattr(spec, field)}; change it, or get the recordings with "
+                f"{getattr(spec, field, 'other features')}; change it, or get the recordings with "
                 "`python -m ser_core data get crema-d`"
             )
     position = {f"{CORPUS}/{name}": at for at, name in enumerate(_names(folder() / "names.txt"))}

@@ -1,0 +1,92 @@
+"""The features of many recordings, computed on all cores and kept on disk."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ser_core import audio, augment, features
+from ser_core.augment import PLAIN, Variant
+from ser_core.features import Features
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """The windows of many recordings.
+
+    Attributes:
+        values: float32 `(windows, …)`.
+        clip: int `(windows,)`, for each window the index of its recording.
+        failed: recordings that could not be read: index to the reason.
+    """
+
+    values: np.ndarray
+    clip: np.ndarray
+    failed: dict[int, str]
+
+
+def extract(
+    paths: Sequence[Path],
+    spec: Features,
+    *,
+    variant: Variant = PLAIN,
+    on_clip: Callable[[], None] = lambda: None,
+) -> FeatureSet:
+    """Return the windows of many recordings, from the cache where it has them.
+
+    Args:
+        paths: recordings.
+        spec: which features.
+        variant: how the recordings are varied first.
+        on_clip: called after each recording, on any thread, for a progress bar.
+    """
+
+    def one(path: Path) -> np.ndarray | str:
+        try:
+            return cached_windows(path, spec, variant)
+        except (audio.AudioError, OSError) as error:
+            return str(error)
+        finally:
+            on_clip()
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(one, paths))
+    failed = {index: item for index, item in enumerate(found) if isinstance(item, str)}
+    values = {index: item for index, item in enumerate(found) if not isinstance(item, str)}
+    empty = np.empty((0, *spec.shape), np.float32)
+    return FeatureSet(
+        values=np.concatenate([empty, *values.values()]),
+        clip=np.repeat(list(values), [len(item) for item in values.values()]).astype(int),
+        failed=failed,
+    )
+
+
+# To be renamed when `features`, or the reading and trimming before it, gives other values.
+_CACHE = "log-mel-1"
+
+
+def cached_windows(path: Path, spec: Features, variant: Variant = PLAIN) -> np.ndarray:
+    """Return the windows of one recording, computed once per content, spec and variant.
+
+    Raises:
+        AudioError: the recording cannot be read.
+    """
+    content = Path(path).read_bytes()
+    key = hashlib.sha256(content).hexdigest()
+    kept = features.cache_dir() / _CACHE / f"{spec.digest}{variant.name}" / f"{key}.npy"
+    try:
+        return np.load(kept, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        # Absent, or cut off by a full disk: compute it (again).
+        clip = augment.vary(audio.read(content, name=str(path)), variant)
+        values = features.windows(clip, spec).values
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npy", delete=False) as file:
+        np.save(file, values)
+    os.replace(file.name, kept)
+    return values

@@ -1,0 +1,298 @@
+"""A network, fitted on the training part of a split and guided by its validation part."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+from scipy.special import log_softmax
+
+from ser_core import networks
+from ser_core.augment import augment
+from ser_core.dataset import Dataset
+from ser_core.errors import TrainingError
+from ser_core.extraction import FeatureSet
+from ser_core.features import FeatureSpec
+from ser_core.recipe import Recipe, Training
+from ser_core.splits import Split
+
+CHECKPOINT = "checkpoint.npz"
+EVENTS = "events.jsonl"
+
+
+def fit_network(
+    recipe: Recipe,
+    data: Dataset,
+    split: Split,
+    *,
+    seed: int,
+    folder: Path,
+    keep: bool = False,
+    on_epoch: Callable[[dict], None] = lambda event: None,
+) -> tuple[keras.Model, int]:
+    """Fit the recipe's network and return it with the weights of its best epoch, and which that is.
+
+    Args:
+        recipe: network, augmentation and schedule.
+        data: from `dataset.load`.
+        split: the test part is not looked at.
+        seed: of weights, batches and augmentation.
+        folder: where `events.jsonl` is kept.
+        keep: whether a checkpoint (and TensorBoard's logs) are kept there after each epoch; one
+            that is there already is gone on from.
+        on_epoch: called with each line of `events.jsonl`.
+
+    Raises:
+        TrainingError: no epoch had a finite loss.
+    """
+    keras.utils.set_random_seed(seed)
+    config = recipe.training
+    batches = Batches(recipe, data, split.train, seed)
+    model = networks.build(recipe, scale(recipe, batches.values))
+    classifier = keras.Model(model.input, model.output["logits"])
+    classifier.compile(
+        optimizer=_optimizer(config, len(batches)),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=config.label_smoothing
+        ),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+    )
+    validation = windows(recipe, data.truth, data.features, split.validation)
+    guide = Guide(classifier, validation, config, folder, on_epoch)
+    if keep:
+        guide.checkpoint = folder / CHECKPOINT
+    begun = guide.go_on(classifier) if keep else 0
+    if not begun:
+        (folder / EVENTS).unlink(missing_ok=True)
+    batches.begin(begun)
+    callbacks: list[keras.callbacks.Callback] = [guide]
+    if keep and keras.backend.backend() == "tensorflow":
+        # After the guide, whose scores it logs.
+        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
+    if not guide.finished:
+        classifier.fit(
+            batches,
+            epochs=config.epochs,
+            initial_epoch=begun,
+            shuffle=False,  # the batches are already drawn by chance
+            verbose=0,
+            callbacks=callbacks,
+        )
+    if not guide.best_epoch:
+        raise TrainingError(
+            "no epoch had a finite validation loss; set training.learning_rate lower"
+        )
+    classifier.set_weights(guide.best_weights)
+    return model, guide.best_epoch
+
+
+def scale(recipe: Recipe, values: np.ndarray) -> networks.Scale | None:
+    """Return mean and sd of training windows of descriptors; log-mel windows need none."""
+    if isinstance(recipe.features, FeatureSpec):
+        return None
+    axes = tuple(range(values.ndim - 1))
+    sd = values.std(axis=axes)
+    return networks.Scale(values.mean(axis=axes), np.where(sd > 1e-6, sd, 1.0))
+
+
+def _optimizer(config: Training, steps: int) -> keras.optimizers.Optimizer:
+    rate = learning_rate(config, steps) if config.schedule == "cosine" else config.learning_rate
+    if config.optimizer == "adam":
+        return keras.optimizers.Adam(rate)
+    return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+
+
+def learning_rate(config, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return a linear warm-up followed by a cosine to zero, over `steps` a epoch."""
+    warmup = config.warmup_epochs * steps
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else config.learning_rate,
+        decay_steps=max(config.epochs * steps - warmup, 1),
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled, augmented batches of a training part: windows, soft targets, class weights.
+
+    Unless the recipe wants whole epochs, one has as many windows as the part has unchanged, drawn
+    from those of all variants.
+    """
+
+    def __init__(self, recipe: Recipe, data: Dataset, rows: np.ndarray, seed: int):
+        """Prepare the windows of some rows of a dataset."""
+        super().__init__()
+        self.recipe, self.seed, self.epoch = recipe, seed, 0
+        parts = [
+            windows(recipe, data.truth, features, rows)
+            for features in (data.features, *data.varied)
+        ]
+        self.values, self.targets, self.weights = map(np.concatenate, zip(*parts, strict=True))
+        shown = len(self.values if recipe.training.whole_epochs else parts[0][0])
+        self.size = min(recipe.training.batch_size, shown)
+        self.batches = shown // self.size
+        self.begin(0)
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return self.batches
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return batch `index` of the current epoch."""
+        chosen = self.order[index * self.size : (index + 1) * self.size]
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        config, spec = self.recipe.augmentation, self.recipe.features
+        values, targets = augment(self.values[chosen], self.targets[chosen], config, spec, rng)
+        return values, targets, self.weights[chosen]
+
+    def on_epoch_end(self) -> None:
+        """Shuffle anew."""
+        self.begin(self.epoch + 1)
+
+    def begin(self, epoch: int) -> None:
+        """Shuffle as an epoch does, counted from 0."""
+        self.epoch = epoch
+        rng = np.random.default_rng((self.seed, self.epoch))
+        self.order = rng.permutation(len(self.values))
+
+
+def windows(
+    recipe: Recipe, truth: np.ndarray, features: FeatureSet, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return windows, one-hot targets and, to have every class count the same, weights."""
+    chosen = np.isin(features.clip, rows)
+    truth = truth[features.clip[chosen]]
+    count = np.bincount(truth, minlength=len(recipe.labels))
+    weights = (len(truth) / (np.count_nonzero(count) * np.maximum(count, 1)))[truth]
+    if not recipe.training.class_weights:
+        weights = np.ones(len(truth))
+    targets = np.eye(len(recipe.labels), dtype=np.float32)[truth]
+    return features.values[chosen], targets, weights.astype(np.float32)
+
+
+class Guide(keras.callbacks.Callback):
+    """Validates each epoch, remembers the best, and says when to slow down and when to stop.
+
+    What is validated is the average of the weights over epochs: an exponential one without the
+    pull of the first weights (Kingma & Ba 2015, section 3), in a model of its own. Everything that
+    it knows is in a checkpoint with what the model and its optimizer know, so that a training that
+    was killed goes on as if nothing had happened.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        windows: tuple,
+        config: Training,
+        folder: Path,
+        on_epoch: Callable[[dict], None] = lambda event: None,
+    ):
+        """Validate on `windows`: values, one-hot targets, weights."""
+        super().__init__()
+        self.windows, self.config, self.on_epoch = windows, config, on_epoch
+        self.events, self.checkpoint = folder / EVENTS, None
+        self.averaged = keras.models.clone_model(model)
+        self.sums = [np.zeros_like(weight) for weight in model.get_weights()]
+        self.best_score, self.best_epoch, self.best_weights = -np.inf, 0, model.get_weights()
+        self.waited, self.finished, self.seconds = 0, False, 0.0
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Add the averaged weights' `val_…` to the logs and to `events.jsonl`."""
+        for total, weight in zip(self.sums, self.model.get_weights(), strict=True):
+            total *= self.config.averaging
+            total += (1 - self.config.averaging) * weight
+        correction = 1 - self.config.averaging ** (epoch + 1)
+        self.averaged.set_weights([total / correction for total in self.sums])
+        scores = self._validate()
+        logs |= {f"val_{name}": value for name, value in scores.items()}
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        # The loss, by default, because the UAR of few speakers jumps from epoch to epoch.
+        score = -scores["loss"] if self.config.best == "loss" else scores["uar"]
+        self.waited += 1
+        if np.isfinite(scores["loss"]) and score > self.best_score:
+            self.best_score, self.best_epoch, self.waited = score, epoch + 1, 0
+            self.best_weights = self.averaged.get_weights()
+        if self.config.schedule == "plateau" and self.waited:
+            if self.waited % max(1, self.config.patience // 3) == 0:
+                self.model.optimizer.learning_rate.assign(logs["learning_rate"] / 2)
+        self.finished = self.waited >= self.config.patience or epoch + 1 == self.config.epochs
+        self.model.stop_training = self.finished
+        self._tell(epoch, logs)
+        if self.checkpoint:
+            self._keep(epoch + 1)
+
+    def _validate(self) -> dict[str, float]:
+        values, targets, weights = self.windows
+        logits = self.averaged.predict(values, batch_size=256, verbose=0)
+        truth, guess = targets.argmax(axis=1), logits.argmax(axis=1)
+        surprise = -log_softmax(logits, axis=1)[np.arange(len(truth)), truth]
+        recalls = [(guess[truth == label] == label).mean() for label in np.unique(truth)]
+        return {
+            "loss": float(np.mean(weights * surprise)),
+            "accuracy": float(np.mean(guess == truth)),
+            "uar": float(np.mean(recalls)),
+        }
+
+    def _tell(self, epoch: int, logs: dict) -> None:
+        event = {"epoch": epoch + 1, "epochs": self.config.epochs}
+        event |= {name: float(f"{float(value):.5g}") for name, value in logs.items()}
+        event["seconds"] = round(self.seconds + time.monotonic() - self.started, 2)
+        with self.events.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+        self.on_epoch(event)
+
+    def _state(self) -> dict[str, list[np.ndarray]]:
+        return {
+            "model": [np.asarray(value) for value in self.model.variables],
+            "optimizer": [np.asarray(value) for value in self.model.optimizer.variables],
+            "sums": self.sums,
+            "best": self.best_weights,
+        }
+
+    def _keep(self, epochs: int) -> None:
+        arrays = {
+            f"{name}-{index}": value
+            for name, values in self._state().items()
+            for index, value in enumerate(values)
+        }
+        numbers = np.array([epochs, self.best_score, self.best_epoch, self.waited, self.finished])
+        seconds = self.seconds + time.monotonic() - self.started
+        partial = self.checkpoint.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(file, numbers=numbers, seconds=seconds, **arrays)
+        os.replace(partial, self.checkpoint)
+
+    def go_on(self, model: keras.Model) -> int:
+        """Take everything from the checkpoint, if there is one; return the epochs done by then."""
+        self.set_model(model)
+        model.optimizer.build(model.trainable_variables)
+        try:
+            with np.load(self.checkpoint, allow_pickle=False) as kept:
+                found = {
+                    name: [kept[f"{name}-{index}"] for index in range(len(values))]
+                    for name, values in self._state().items()
+                }
+                numbers, self.seconds = kept["numbers"], float(kept["seconds"])
+        except FileNotFoundError:
+            return 0
+        for name, variables in (
+            ("model", model.variables),
+            ("optimizer", model.optimizer.variables),
+        ):
+            for variable, value in zip(variables, found[name], strict=True):
+                variable.assign(value)
+        self.sums, self.best_weights = found["sums"], found["best"]
+        epochs, self.best_score, best_epoch, waited, finished = numbers
+        self.best_epoch, self.waited, self.finished = int(best_epoch), int(waited), bool(finished)
+        self._forget_after(int(epochs))
+        return int(epochs)
+
+    def _forget_after(self, epochs: int) -> None:
+        """Drop the lines of epochs that were told but not kept."""
+        lines = self.events.read_text("utf-8").splitlines(keepends=True)
+        self.events.write_text("".join(lines[:epochs]), "utf-8")

@@ -1,0 +1,96 @@
+"""Every shipped recipe, trained for one epoch on the toy corpus."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_core import audio, bundle, crossval, dataset, networks, recipe, training
+from ser_core.recognizer import Recognizer
+from tests.helpers import speech_like
+
+RECIPES = {path.stem: recipe.load(path.stem) for path in recipe.RECIPES.glob("*.toml")}
+NETWORKS = sorted(
+    name for name, r in RECIPES.items() if not isinstance(r.network, recipe.CLASSICAL)
+)
+BASELINES = sorted(set(RECIPES) - set(NETWORKS))
+SMALL = (
+    'labels=["neutral", "happy", "sad", "angry"]',
+    "data.corpus=ravdess",
+    "training.epochs=1",
+    "training.patience=1",
+    "training.warmup_epochs=0",
+    "training.validation_speakers=2",
+    "augmentation.speeds=[]",
+)
+
+
+@pytest.fixture(autouse=True)
+def toy_data(toy_ravdess, monkeypatch):
+    monkeypatch.setenv("SER_DATA_DIR", str(toy_ravdess))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "parameters"),
+    [
+        ("cnn", (116,), None),
+        ("cnn-bilstm-four", (300, 54), None),
+        ("cnn-lstm", (80, 58), None),
+        ("cnn-lstm-six", (80, 226), None),
+        ("cnn-refined", (116,), None),
+        ("crnn-multifeature", (160, 64), None),
+        ("lstm", (80, 58), None),
+        ("mel-cnn-bilstm", (160, 64), None),
+        ("swift", (188, 64), 827_913),
+    ],
+)
+def test_networks_have_golden_shapes(name, shape, parameters):
+    loaded = RECIPES[name]
+    values = np.random.default_rng(0).normal(-40, 10, (3, *shape)).astype(np.float32)
+    model = networks.build(
+        loaded, networks.Scale(np.full(shape[-1], -40.0), np.full(shape[-1], 10.0))
+    )
+    outputs = model(values)
+    assert loaded.features.shape == shape == model.input_shape[1:]
+    assert outputs["logits"].shape == (3, len(loaded.labels))
+    assert ("attention" in outputs) == (name == "swift")
+    assert parameters is None or model.count_params() == parameters
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_is_trained_shipped_and_heard(name, tmp_path):
+    settings = [*SMALL, 'augmentation.only=["sad"]'] if name == "cnn-bilstm-four" else SMALL
+    loaded = recipe.load(name, settings)
+    data = dataset.load(loaded)
+    kinds = len(loaded.augmentation.variants)
+    assert len(data.varied) == kinds
+    if loaded.augmentation.only:
+        for varied in data.varied:
+            assert set(data.manifest.emotion[varied.clip]) == {"sad"}
+    card = training.train(loaded, data, tmp_path / "run")
+    recognizer = Recognizer(bundle.load(tmp_path / "run" / "model"))
+    for seconds in (1.0, 12.0):
+        heard = recognizer.predict(audio.Clip(speech_like(seconds), 16_000, "talk"))
+        assert sum(heard.probabilities.values()) == pytest.approx(1)
+        assert tuple(heard.probabilities) == card.labels
+    assert (len(heard.attention) > 0) == (name == "swift")
+    if len(loaded.features.shape) == 1 or hasattr(loaded.features, "names"):
+        assert len(card.mean) == len(card.sd) == loaded.features.shape[-1]
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_learns_and_is_measured_only(name, tmp_path):
+    loaded = recipe.load(name, SMALL)
+    data = dataset.load(loaded)
+    run = tmp_path / "run"
+    assert training.train(loaded, data, run, protocol="random-80-20") is None
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test"]["uar"] > 0.6, "chance is 0.25"
+    assert metrics["parameters"] > 100
+    found = pd.read_parquet(run / "predictions.parquet")
+    np.testing.assert_allclose(found[list(loaded.labels)].sum(axis=1), 1, atol=1e-6)
+    result = crossval.run_fold(loaded, "random-80-20", 0, 0, tmp_path)
+    assert result.uar == pytest.approx(metrics["test"]["uar"])
+    with pytest.raises(ValueError, match="cannot get to know a voice"):
+        crossval.with_voice(loaded, [result], tmp_path, clips=1)
