@@ -31,7 +31,7 @@ class DescriptorSpec:
     Attributes:
         names: which descriptors, in this order.
         pooled: statistics over a window's frames, one after the other; none to keep the frames.
-        frames: most frames in a window; a shorter one is padded with zeros, or pooled as it is.
+        frames: most frames in a window; a shorter one begins with zeros, or is pooled as it is.
         sample_rate: Hz; what `audio.read` gives.
         n_fft: samples in an analysis frame.
         hop_length: samples between frames.
@@ -104,7 +104,8 @@ def window(samples: np.ndarray, spec: DescriptorSpec) -> np.ndarray:
     if spec.pooled:
         pooled = [_POOL[statistic](values, axis=0) for statistic in spec.pooled]
         return np.concatenate(pooled).astype(np.float32)
-    return np.pad(values, ((0, spec.frames - len(values)), (0, 0)))
+    # In front, so that a recurrent network ends with what was said, not with silence.
+    return np.pad(values, ((spec.frames - len(values), 0), (0, 0)))
 
 
 def frame_by_frame(samples: np.ndarray, spec: DescriptorSpec) -> np.ndarray:

@@ -108,6 +108,8 @@ def conv1d(
 ) -> keras.Model:
     """Build 1-D convolutions, then LSTMs, then dense layers; there may be none of the first two.
 
+    Without an LSTM, mean and maximum over time are what the dense layers see.
+
     Args:
         shape: frames in a window and values in a frame; or the values of a pooled vector.
         classes: how many logits.
@@ -128,8 +130,12 @@ def conv1d(
         lstm = _lstm(units, sequences=index < len(config.lstm))
         x = (layers.Bidirectional(lstm) if config.both_ways else lstm)(x)
         x = layers.Dropout(config.dropout)(x)
-    if not config.lstm:
+    if len(shape) == 1 and not config.lstm:
         x = layers.Flatten()(x)
+    elif not config.lstm:
+        # Whatever is said counts the same wherever in the window it is.
+        pooled = [layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)]
+        x = layers.Concatenate()(pooled)
     return _classifier(window, x, config.dense, classes, config.dropout)
 
 

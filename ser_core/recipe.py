@@ -210,13 +210,13 @@ class Published:
     """What a system's authors say of it, as fractions.
 
     Attributes:
-        accuracy: theirs.
         protocol: theirs, by our name.
+        accuracy: theirs, if they give it.
         macro_f1: theirs, if they give it.
     """
 
-    accuracy: Share
     protocol: Literal[tuple(PROTOCOLS)]
+    accuracy: Share | None = None
     macro_f1: Share | None = None
 
 
