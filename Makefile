@@ -36,6 +36,7 @@ bench: setup-dev
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.speech
 	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks.explore
 	$(BIN)/python -m benchmarks.live
 
 setup: .venv/installed

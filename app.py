@@ -24,6 +24,12 @@ page = st.navigation(
             help="Talk, and watch the emotion in your voice change while you do.",
         ),
         st.Page(
+            "pages/explore.py",
+            title="Explore",
+            icon=":material/library_music:",
+            help="Walk through real recordings: hear, filter, compare, and play against the model.",
+        ),
+        st.Page(
             "pages/about.py",
             title="About",
             icon=":material/info:",

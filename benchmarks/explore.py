@@ -18,7 +18,7 @@ import soundfile
 from playwright.sync_api import Page, expect, sync_playwright
 
 from benchmarks.predict import RESULTS
-from ser_core.corpora import crema_d, ravdess, tess
+from ser_core.corpora import crema_d, ravdess
 from tests.browser.serving import PATIENCE, SAMPLES, launch, open_page, server, settle
 
 CLIPS = 12_500
@@ -136,10 +136,10 @@ def visit(page: Page, corpora: dict[str, int], repeats: int) -> tuple[list, list
         pill = page.get_by_role("button", name=emotion)
         some = pill.inner_text().rpartition(" · ")[2]
         filters.append(_timed(page, _left(some), pill.click))
-        source = page.locator(".st-key-player audio").get_attribute("src")
-        row = {"x": 85, "y": 35 * (3 + repeat % 5) + 17}
+        chart = "document.querySelector('.st-key-pictures [role=figure]').ariaLabel"
+        changed = f"{chart} !== {json.dumps(page.evaluate(chart))}"
+        row = {"x": 75, "y": 35 * (3 + repeat % 5) + 17}
         grid = page.get_by_test_id("stDataFrame")
-        changed = f"document.querySelector('.st-key-player audio').src.indexOf('{source}') < 0"
         choices.append(_timed(page, changed, lambda grid=grid, row=row: grid.click(position=row)))
         filters.append(_timed(page, _left(f"{CLIPS:,}"), pill.click))
     return filters, choices

@@ -141,8 +141,8 @@ def _download(remote: Remote, part: Path, http: Http, on_bytes: Callable[[int], 
         failures = 0 if _length(part) > before else failures + 1
         if failures >= http.attempts:
             raise CorpusError(
-                f"{remote.url} cannot be downloaded: {reason}; what has arrived is kept, so run "
-                "the same command again later"
+                f"{remote.url} cannot be downloaded: {reason}; what has arrived is kept, so try "
+                "again later"
             )
         time.sleep(http.pause_seconds * max(failures, 1))
 

@@ -71,8 +71,8 @@ def get(
         if there < source.clips:
             raise CorpusError(
                 f"{root} has {there} of the {source.clips} recordings ({source.channel}) of "
-                f"'{name}'; run the same command again, and if that does not help, its publisher "
-                "has changed it: what is there can be used"
+                f"'{name}'; try again, and if that does not help, its publisher has changed it: "
+                "what is there can be used"
             )
     return found
 
