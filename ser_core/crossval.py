@@ -9,6 +9,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -103,6 +104,11 @@ def _run(tasks: list[tuple], jobs: int) -> Iterator[FoldResult]:
         try:
             for future in as_completed([pool.submit(run_fold, *task) for task in waiting]):
                 yield future.result()
+        except BrokenProcessPool:
+            raise UndertoneError(
+                "a fold's process was ended from outside, perhaps for want of memory; what is done "
+                "is kept: run the same command again, with fewer --jobs"
+            ) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)  # or the others would all be trained first
             raise

@@ -1,6 +1,8 @@
 import dataclasses
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -405,3 +407,13 @@ def test_a_few_recordings_that_cannot_be_read_are_left_out_and_counted(
     chosen.path[6].unlink()
     with pytest.raises(dataset.DatasetError, match="2 of 64 recordings cannot be read"):
         dataset.load(loaded)
+
+
+def killed(recipe, protocol, seed, fold, folder):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_fold_whose_process_is_killed_gets_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(crossval, "run_fold", killed)
+    with pytest.raises(ValueError, match="ended from outside.* run the same command again"):
+        crossval.crossval(recipe.load("svm"), "random-80-20", tmp_path, seeds=1, jobs=1)
