@@ -30,6 +30,12 @@ page = st.navigation(
             help="Walk through real recordings: hear, filter, compare, and play against the model.",
         ),
         st.Page(
+            "pages/models.py",
+            title="Models",
+            icon=":material/neurology:",
+            help="Compare the models, see what they are made of, and choose the one that listens.",
+        ),
+        st.Page(
             "pages/about.py",
             title="About",
             icon=":material/info:",

@@ -3,11 +3,11 @@
 import streamlit as st
 
 from pages.parts.entrance import through_app
-from ser_core import plots
+from ser_core import plots, shelf
 from ser_core.bundle import read_card
 from ser_core.card import headline, results_in_words
 from ser_core.errors import UndertoneError
-from ser_core.recognizer import DEFAULT_MODEL, find_model
+from ser_core.recognizer import find_model
 from ser_core.splits import PROTOCOLS
 
 through_app()
@@ -24,7 +24,7 @@ st.markdown(
 
 st.header("How well", anchor=False)
 try:
-    card = read_card(find_model(DEFAULT_MODEL))
+    card = read_card(find_model(shelf.active().name))
 except UndertoneError as error:
     st.error(f"Sorry: {error}.")
 else:

@@ -146,7 +146,7 @@ def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str,
     """
     return [
         {
-            "Tested on": f"**{row.protocol}**: {_in_words(row.protocol, protocols)}",
+            "Tested on": f"**{row.protocol}**: {protocol_in_words(row.protocol, protocols)}",
             "Right": _mean_sd(row.accuracy, row.accuracy_sd).replace(" ", "\u00a0") + "%",
             "UAR": _mean_sd(row.uar, row.uar_sd).replace(" ", "\u00a0") + "%",
             "Answered": f"{row.coverage:.0%}",
@@ -156,7 +156,8 @@ def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str,
     ]
 
 
-def _in_words(protocol: str, protocols: Mapping[str, str]) -> str:
+def protocol_in_words(protocol: str, protocols: Mapping[str, str]) -> str:
+    """Return what a protocol of an `Evaluation` is, in a phrase."""
     base, _, clips = protocol.partition("+voice(")
     return f"each speaker known from {clips[:-1]} unlabelled clips" if clips else protocols[base]
 

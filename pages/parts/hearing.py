@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 
 import streamlit as st
+from streamlit.runtime.scriptrunner_utils.script_run_context import in_cached_function
 
-from ser_core import audio
+from ser_core import audio, shelf
 from ser_core.errors import UndertoneError
 from ser_core.history import Entry, remember
 from ser_core.recognizer import DEFAULT_MODEL, Recognizer
@@ -16,10 +17,62 @@ _PATIENCE = 0.4
 _LARGE = 2_000_000  # bytes
 
 
-@st.cache_resource(show_spinner=False, max_entries=3)
-def recognizer(name: str = DEFAULT_MODEL) -> Recognizer:
-    """Return a model, loaded once for everybody."""
-    return Recognizer.from_name(name)
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _loaded(name: str, stamp: int) -> Recognizer:
+    """Load a model once for everybody; `stamp` tells it from an older one of the same name."""
+    return shelf.load(name)
+
+
+@st.cache_resource(show_spinner=False)
+def _stamps() -> dict[str, int]:
+    """Return the stamps of models that were loaded; what they heard outlives their folders."""
+    return {}
+
+
+def recognizer(name: str | None = None) -> Recognizer:
+    """Return a model: the one that is in use, which may change at any moment, or a named one.
+
+    Tells the visitor when the one in use has changed since it was last asked for, and falls back
+    on the one that came with Undertone if it cannot be loaded.
+
+    Raises:
+        BundleError: the model (the one to fall back on, too) is missing or damaged.
+    """
+    if name is not None:
+        if name not in _stamps() or name in shelf.names():
+            _stamps()[name] = shelf.stamp(name)
+        return _loaded(name, _stamps()[name])
+    chosen = shelf.active()
+    trouble = ""
+    if chosen.lost:
+        trouble = f"The model “{plain(chosen.lost)}” that was chosen is not there any more"
+    try:
+        model = recognizer(chosen.name)
+    except UndertoneError as error:
+        if chosen.name == DEFAULT_MODEL:
+            raise
+        trouble = f"The model “{plain(chosen.name)}” cannot be used: {plain(str(error))}"
+        model = recognizer(DEFAULT_MODEL)
+    _tell(model.card.name, trouble)
+    return model
+
+
+def _tell(name: str, trouble: str) -> None:
+    if in_cached_function.get():
+        return  # there, nothing may be shown; the next call comes soon
+    before = st.session_state.get("in-use")
+    st.session_state["in-use"] = name
+    if trouble and st.session_state.get("trouble") != trouble:
+        st.toast(
+            f"{trouble}; “{plain(name)}” listens instead.",
+            icon=":material/warning:",
+            duration="long",
+        )
+    elif before not in (None, name):
+        st.toast(
+            f"“{plain(name)}” is the model that listens from now on.", icon=":material/swap_horiz:"
+        )
+    st.session_state["trouble"] = trouble
 
 
 def history() -> dict[str, Entry]:

@@ -1,11 +1,13 @@
 """Unpacking archives that strangers have made."""
 
+import math
 import os
 import shutil
 import stat
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ser_core.corpora.errors import CorpusError
@@ -20,8 +22,20 @@ _MOST_SHRUNK = 50
 _SPARE_BYTES = 100_000_000
 
 
-def unpack(archive: Path, target: Path) -> None:
+def unpack(
+    archive: Path,
+    target: Path,
+    *,
+    suffixes: Collection[str] = _SUFFIXES,
+    most_bytes: float = math.inf,
+) -> None:
     """Unpack the sound and the tables of a ZIP archive into a new folder, all or nothing.
+
+    Args:
+        archive: the file.
+        target: the folder, made here.
+        suffixes: of what is unpacked; other files are left out.
+        most_bytes: that all of it may have, unpacked.
 
     Raises:
         CorpusError: the archive is damaged, would write outside the folder, holds links, swells
@@ -32,10 +46,10 @@ def unpack(archive: Path, target: Path) -> None:
             members = [
                 info
                 for info in opened.infolist()
-                if not info.is_dir() and PurePosixPath(info.filename).suffix.lower() in _SUFFIXES
+                if not info.is_dir() and PurePosixPath(info.filename).suffix.lower() in suffixes
             ]
             _check_names(archive, opened.infolist())
-            _check_size(archive, members)
+            _check_size(archive, members, most_bytes)
             target.parent.mkdir(parents=True, exist_ok=True)
             need_space(target.parent, sum(info.file_size for info in members))
             with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=target.parent) as scratch:
@@ -85,12 +99,12 @@ def _check_names(archive: Path, members: list[zipfile.ZipInfo]) -> None:
             )
 
 
-def _check_size(archive: Path, members: list[zipfile.ZipInfo]) -> None:
+def _check_size(archive: Path, members: list[zipfile.ZipInfo], most_bytes: float) -> None:
     packed, unpacked = archive.stat().st_size, sum(info.file_size for info in members)
     # Entries that overlap share packed bytes: together they claim more than there are.
     overlap = sum(info.compress_size for info in members) > packed
-    if overlap or unpacked > _MOST_SHRUNK * packed:
+    if overlap or unpacked > min(_MOST_SHRUNK * packed, most_bytes):
         raise CorpusError(
             f"{archive} would swell from {packed / 1e6:.1f} MB to {unpacked / 1e6:.1f} MB, which "
-            "sound does not; nothing was unpacked, and it should not be trusted"
+            "what belongs there does not; nothing was unpacked, and it should not be trusted"
         )

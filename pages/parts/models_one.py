@@ -1,0 +1,195 @@
+"""One model: how it is used, what is known about it, what it is made of."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import models_file
+from pages.parts.answer import named
+from pages.parts.hearing import plain, recognizer
+from ser_core import architecture, audio, comparison, plots_models, shelf
+from ser_core.card import results_in_words
+from ser_core.comparison import Latency
+from ser_core.errors import UndertoneError
+from ser_core.shelf import Model, Origin
+from ser_core.splits import PROTOCOLS
+
+_VOICE = Path(__file__).parents[2] / "assets" / "samples" / "deep-fast-loud.flac"
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _latency(name: str, stamp: int) -> Latency:
+    return comparison.latency(recognizer(name), audio.read(_VOICE))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _layers(name: str, stamp: int) -> tuple[architecture.Layer, ...]:
+    return architecture.read(shelf.find(name).folder)
+
+
+def use(name: str) -> None:
+    """Make a model the app's."""
+    _switch(lambda: shelf.activate(name))
+
+
+def go_back() -> None:
+    """Make the model the app's that was before."""
+    _switch(shelf.go_back)
+
+
+def _switch(choose) -> None:
+    try:
+        chosen = choose()
+    except UndertoneError as error:
+        st.session_state["models-refused"] = f"Sorry: {error}."
+        return
+    st.session_state["in-use"] = chosen.name
+    st.toast(f"“{plain(chosen.name)}” listens now, for everybody.", icon=":material/check:")
+
+
+def show_use(used: str) -> None:
+    """Say which model is in use, with a way back, and what could not be done last."""
+    if refused := st.session_state.pop("models-refused", None):
+        st.error(plain(refused))
+    if trouble := st.session_state.get("trouble"):
+        st.warning(f"{trouble}.")
+    if not used:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f":material/hearing: **{plain(used)}** is in use.", width="content")
+        before = shelf.active().before
+        if before and not shelf.locked():
+            st.button(f"Back to {plain(before)}", icon=":material/undo:", on_click=go_back)
+
+
+def show(models: Mapping[str, Model], used: str) -> None:
+    """Let a model be chosen, show it, and offer what can be done with it."""
+    names = list(models)
+    if added := st.session_state.pop("look-next", None):
+        st.session_state["look-at"] = added
+    if st.session_state.get("look-at") not in names:
+        st.session_state["look-at"] = used if used in names else names[0]
+    if len(names) > 1:
+        st.header("A closer look", anchor=False)
+        name = st.selectbox("Model", names, key="look-at")
+    else:
+        [name] = names
+        st.header(f"A closer look at {plain(name)}", anchor=False)
+    model = models[name]
+    st.markdown(plain(model.card.description))
+    _facts(model)
+    models_file.actions(model, used, use=use)
+    about, results, inside = st.tabs(
+        ["What it is", "All results", "What is inside"], key="look", on_change="rerun"
+    )
+    if about.open:
+        with about:
+            _about(model)
+    if results.open:
+        with results:
+            _results(model)
+    if inside.open:
+        with inside:
+            _inside(model)
+
+
+def _facts(model: Model) -> None:
+    try:
+        took = _latency(model.name, shelf.stamp(model.name))
+    except UndertoneError as error:
+        st.error(plain(f"Sorry: {error}."))
+        took = None
+    with st.container(horizontal=True):
+        st.metric("Emotions", len(model.card.labels), border=True, width=150)
+        st.metric("Weights", f"{model.card.parameters:,}", border=True, width=170)
+        st.metric("On disk", f"{model.size / 1e6:.1f} MB", border=True, width=150)
+        if took:
+            st.metric("Answers in", f"{1000 * took.seconds:.1f} ms", border=True, width=150)
+    if took:
+        st.caption(
+            f"How fast it answers was measured on this computer: {took.clip_seconds:.0f} s of a "
+            f"synthetic voice, heard {took.runs} times by the loaded model; this is the median."
+        )
+
+
+def _about(model: Model) -> None:
+    card, training = model.card, model.card.training
+    emotions = ", ".join(named(label) for label in card.labels)
+    corpora = ", ".join(f"{name} ({licence})" for name, licence in training.corpora.items())
+    lines = {
+        "Hears": emotions,
+        "Comes from": f"{model.origin}; made on {plain(card.created)}",
+        "Learned from": f"{training.utterances:,} recordings of {len(training.speakers)} speakers "
+        f"in {plain(corpora)}",
+        "Tuned on": f"{len(training.validation_speakers)} other speakers, who decided when to stop "
+        f"and below which confidence ({card.threshold:.0%}) it says “I can't tell”",
+        "Training": f"{training.epochs} rounds in {training.seconds / 60:.0f} minutes; recipe "
+        f"{plain(training.recipe)}, seed {training.seed}",
+        "Licence": plain(card.licence),
+        "Limits": "It hears emotion as actors portray it, not what anyone feels. Expect much less "
+        "of it in everyday speech, other languages, children's voices and noise. It is not for "
+        "decisions about people.",
+    }
+    if model.name != card.name:
+        lines["Its maker's name for it"] = plain(card.name)
+    if model.origin is Origin.IMPORTED:
+        lines["Trust"] = "Its figures are its maker's; nobody here has checked them."
+    st.markdown("\n".join(f"- **{title}:** {text}" for title, text in lines.items()))
+
+
+def _results(model: Model) -> None:
+    if not model.card.evaluation:
+        st.markdown("This model has not been tested, so its answers deserve no trust yet.")
+        return
+    st.table(
+        results_in_words(model.card, PROTOCOLS),
+        alt=f"Test results of {model.name}, by protocol",
+        hide_header=False,
+    )
+    st.caption(
+        "Mean ± standard deviation over several trainings by the model's recipe. Believe the rows "
+        "about unseen speakers."
+    )
+
+
+def _inside(model: Model) -> None:
+    try:
+        layers = _layers(model.name, shelf.stamp(model.name))
+    except UndertoneError:
+        st.markdown("This model has no layers to show.")
+        return
+    drawn = architecture.drawn(layers)
+    field = architecture.receptive_field(layers, model.card)
+    words = [
+        "From the sound at the top to the emotions at the bottom. At the right of each step is the "
+        "size of what it hands on; the stronger its colour, the more of the weights are in it."
+    ]
+    if field:
+        words.append(
+            f"Before the parts that look at everything at once, each value depends on {field:.1f} "
+            "s of sound (the receptive field of the convolutions)."
+        )
+    st.markdown(" ".join(words))
+    with st.container(width=640):
+        st.plotly_chart(
+            plots_models.architecture(drawn),
+            config={"displayModeBar": False},
+            key="architecture",
+            alt="Layers: " + ", then ".join(plots_models.called(layer) for layer in drawn),
+        )
+    with st.expander(f"All {len(layers)} steps"):
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "Step": [layer.name for layer in layers],
+                    "Kind": [layer.kind for layer in layers],
+                    "Settings": [layer.detail for layer in layers],
+                    "Size": [plots_models.size(layer) for layer in layers],
+                    "Weights": [layer.parameters for layer in layers],
+                }
+            ),
+            hide_index=True,
+            alt=f"All {len(layers)} steps of the network, with sizes and numbers of weights",
+        )

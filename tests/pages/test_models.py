@@ -1,0 +1,330 @@
+import io
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import streamlit as st
+
+from ser_core import bundle, heldout, shelf
+from ser_core.recognizer import find_model
+from tests.helpers import ROOT
+from tests.pages.test_recognize import TITLES
+
+SWIFT = find_model("swift")
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    monkeypatch.setenv("SER_RUNS_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def mine(runs):
+    """A trained model: swift under another name, wrong in a tenth of its held-out answers more."""
+    folder = shutil.copytree(SWIFT, runs / "mine" / "model")
+    table = heldout.read(folder)
+    labels = list(heldout.labels_of(table))
+    values = table[labels].to_numpy().copy()
+    spoilt = np.random.default_rng(0).random(len(table)) < 0.1
+    values[spoilt] = np.roll(values[spoilt], 1, axis=1)
+    table[labels] = values
+    heldout.write([table], folder / bundle.HELDOUT)
+    card = bundle.read_card(folder)
+    rows = tuple(replace(row, uar=0.9 * row.uar) for row in card.evaluation)
+    bundle.write_card(replace(card, name="mine", evaluation=rows), folder)
+    return folder
+
+
+@pytest.fixture
+def page(app):
+    return app.switch_page("pages/models.py")
+
+
+def said(app) -> str:
+    assert not app.exception
+    shown = [*app.markdown, *app.caption, *app.warning, *app.info, *app.header, *app.subheader]
+    return " ".join(item.value for item in shown)
+
+
+def button(app, label):
+    return next(found for found in app.button if found.label == label)
+
+
+def labels(app) -> list[str]:
+    return [found.label for found in app.button]
+
+
+def toasts(app) -> list[str]:
+    return [toast.value for toast in app.toast]
+
+
+def look_at(app, name):
+    return app.selectbox(key="look-at").select(name).run()
+
+
+def test_one_model_is_shown_whole(runs, page):
+    words = said(page.run())
+    assert "**swift** is in use" in words and "A closer look at swift" in words
+    table = page.table[0].value
+    assert list(table["Model"]) == ["**swift** (in use)"]
+    assert "±" in table["UAR"][0] and "–" in table["With other speakers"][0]
+    assert "Is one really better?" not in words
+    assert button(page, "In use").disabled
+    assert not {"Rename it", "Delete it"} & set(labels(page)), "shipped models stay"
+    assert "CC BY\\-NC\\-SA 4\\.0" in words and "actors portray" in words
+    facts = {metric.label: metric.value for metric in page.metric}
+    assert facts["Weights"] == "827,913" and facts["Answers in"].endswith(" ms")
+    assert "median" in words
+
+
+def test_unseen_speakers_are_the_default(runs, page):
+    page.run()
+    chosen = page.selectbox[0]
+    assert chosen.value == "ravdess-5fold"
+    assert "unseen speakers" in chosen.options[0] and chosen.options[-1].startswith("random-80-20")
+    chosen.select("random-80-20").run()
+    assert "That flatters every model" in said(page)
+
+
+def test_a_protocol_without_single_answers_says_so(runs, page):
+    page.run()
+    page.selectbox[0].select("ravdess-5fold+voice(8)").run()
+    assert page.table[0].value["With other speakers"][0] == "–"
+    assert "No such range for swift" in said(page)
+
+
+def test_models_are_ranked_and_compared(mine, page):
+    words = said(page.run())
+    table = page.table[0].value
+    assert list(table["Model"]) == ["**swift** (in use)", "**mine**"]
+    assert "swift is better by " in words and "chance alone would do that in" in words
+    assert "24 speakers" in words
+    assert page.selectbox(key="second-model").options == ["mine"]
+    alt = page.get("plotly_chart")[0].proto.alt
+    assert "swift: UAR 60%" in alt and "mine: UAR 54%" in alt
+
+
+def test_a_model_without_results_deserves_no_trust(runs, mine, page):
+    (mine / bundle.HELDOUT).unlink()
+    bundle.write_card(replace(bundle.read_card(mine), evaluation=(), files={}), mine)
+    assert "Not measured this way: mine" in said(page.run())
+    look_at(page, "mine")
+    page.session_state.look = "All results"
+    assert "has not been tested" in said(page.run())
+
+
+def test_a_toy_that_was_trained_here_is_shown(runs, toy_run, page):
+    shutil.copytree(toy_run, runs / "toy")
+    page.run()
+    look_at(page, "toy")
+    assert next(m.value for m in page.metric if m.label == "Emotions") == "4"
+    page.session_state.look = "What is inside"
+    page.run()
+    assert "receptive field" in said(page)
+    weights = page.dataframe[0].value["Weights"].sum()
+    assert f"{weights:,}" == next(m.value for m in page.metric if m.label == "Weights")
+
+
+def test_a_model_is_used_everywhere_and_given_back(mine, page, app):
+    page.run()
+    look_at(page, "mine")
+    button(page, "Use this model").click().run()
+    assert toasts(page) == ["“mine” listens now, for everybody."]
+    assert "**mine** is in use" in said(page)
+    assert shelf.active().name == "mine"
+    app.switch_page("pages/recognize.py").run()
+    app.pills[0].select(TITLES[0]).run()
+    assert "“mine”" in app.caption[-1].value and not toasts(app)
+    entry = next(iter(app.session_state.history.values()))
+    assert entry.prediction.model == "mine"
+    app.switch_page("pages/about.py").run()
+    assert not app.exception
+    app.switch_page("pages/models.py").run()
+    button(app, "Back to swift").click().run()
+    assert "**swift** is in use" in said(app) and shelf.active().name == "swift"
+    assert "Back to mine" not in labels(app)
+    app.switch_page("pages/recognize.py").run()
+    assert not app.exception, "what another model has heard is still shown"
+
+
+def test_other_visitors_are_told(mine, app):
+    app.run()
+    shelf.activate("mine")  # somebody else
+    app.run()
+    assert toasts(app) == ["“mine” is the model that listens from now on."]
+    app.run()
+    assert not toasts(app), "once is enough"
+
+
+def test_a_voice_of_another_model_is_a_sentence(runs, toy_run, app):
+    shutil.copytree(toy_run, runs / "toy")
+    for title in TITLES[:3]:
+        app.pills[0].select(title).run()
+    app.session_state.profiles = True
+    app.run()
+    for option in app.multiselect[0].options:
+        app.multiselect[0].select(option)
+    app.run()
+    button(app, "Get to know this voice").click().run()
+    shelf.activate("toy")
+    app.pills[0].select(TITLES[3]).run()
+    assert not app.exception
+    assert "made for “swift”" in app.warning[0].value
+
+
+def test_a_model_that_is_gone_is_replaced_with_a_sentence(runs, mine, app):
+    shelf.activate("mine")
+    shutil.rmtree(runs / "mine")
+    app.run()
+    assert len(toasts(app)) == 1
+    assert "“mine” that was chosen is not there any more; “swift” listens" in toasts(app)[0]
+    app.pills[0].select(TITLES[0]).run()
+    assert "“swift”" in app.caption[-1].value and not toasts(app)
+    assert "is not there any more" in said(app.switch_page("pages/models.py").run())
+
+
+def test_a_damaged_model_is_replaced_with_a_sentence(mine, app):
+    shelf.activate("mine")
+    (mine / "model.onnx").write_bytes(b"damaged")
+    app.run()
+    assert len(toasts(app)) == 1 and "cannot be used" in toasts(app)[0]
+    page = app.switch_page("pages/models.py").run()
+    assert "cannot be used" in said(page) and "**swift** is in use" in said(page)
+    look_at(page, "mine")
+    assert "sha256" in page.error[0].value
+    button(page, "Use this model").click().run()
+    assert "sha256" in page.error[0].value and "**swift** is in use" in said(page)
+
+
+def test_a_card_that_cannot_be_read_is_left_out(runs, mine, page):
+    (mine / "card.json").write_text("{}")
+    assert "Left out" in said(page.run())
+    assert not page.error
+
+
+def test_a_hidden_training_is_told(runs, page):
+    shutil.copytree(SWIFT, runs / "swift" / "model")
+    assert "cannot be seen" in said(page.run())
+
+
+def test_a_model_is_renamed(runs, mine, page):
+    shelf.activate("mine")
+    page.run()
+    assert page.text_input[0].label == "New name"
+    page.text_input[0].set_value("yours")
+    button(page, "Rename it").click().run()
+    assert "**yours** is in use" in said(page)
+    assert (runs / "yours").is_dir() and not (runs / "mine").exists()
+    assert not toasts(page), "nothing but the name has changed"
+    page.text_input[0].set_value("swift")
+    button(page, "Rename it").click().run()
+    assert "already" in page.error[0].value and (runs / "yours").is_dir()
+    assert not page.run().error
+
+
+def test_what_a_renamed_model_has_heard_is_still_shown(mine, app):
+    shelf.activate("mine")
+    app.run().pills[0].select(TITLES[0]).run()
+    shelf.rename("mine", "yours")
+    app.run()
+    assert not app.exception and app.header
+
+
+def test_a_model_is_deleted_after_a_second_word(runs, mine, page):
+    page.run()
+    look_at(page, "mine")
+    assert "This deletes **mine**" in said(page)
+    button(page, "Delete it").click().run()
+    assert not (runs / "mine").exists() and "A closer look at swift" in said(page)
+
+
+def test_the_model_in_use_is_not_deleted(mine, page):
+    shelf.activate("mine")
+    assert "Use another model first" in said(page.run())
+    assert "Delete it" not in labels(page)
+
+
+def test_a_locked_shelf_shows_and_changes_nothing(mine, page, monkeypatch):
+    shelf.activate("mine")
+    monkeypatch.setenv("UNDERTONE_TRAINING", "off")
+    words = said(page.run())
+    assert "Models cannot be changed here" in words and not page.file_uploader
+    assert labels(page) == ["Prepare the file"]
+
+
+def test_an_export_is_prepared_and_downloaded(mine, page):
+    page.run()
+    look_at(page, "mine")
+    assert not page.get("download_button")
+    button(page, "Prepare the file").click().run()
+    assert not page.exception
+    [download] = page.get("download_button")
+    assert download.proto.label.startswith("Download (")
+    page.radio[0].set_value("keras").run()
+    assert not page.get("download_button"), "that is another file"
+
+
+def archive(folder) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        for path in folder.iterdir():
+            made.write(path, path.name)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_model_is_added(runs, page, others):
+    for number in range(others):
+        shutil.copytree(SWIFT, runs / f"other-{number}" / "model")
+    page.run().file_uploader[0].upload("theirs.zip", archive(SWIFT)).run()
+    assert not page.error and "“swift\\-2” is here now" in toasts(page)[0]
+    assert shelf.find("swift-2").origin is shelf.Origin.IMPORTED
+    assert page.selectbox(key="look-at").value == "swift-2"
+    assert "nobody here has checked them" in said(page)
+
+
+def test_a_hostile_archive_is_a_sentence(runs, mine, page, tmp_path):
+    card = json.loads((mine / "card.json").read_text())
+    (mine / "card.json").write_text(json.dumps(card | {"labels": ["<script>", "b"]}))
+    content = archive(mine)
+    shutil.rmtree(runs / "mine")
+    page.run().file_uploader[0].upload("evil*.zip", content).run()
+    assert not page.exception
+    sentence = page.error[0].value.replace("\\", "")
+    assert sentence.startswith("Sorry, “evil*.zip” is not added: card.json: labels: ")
+    assert list(runs.iterdir()) == []
+    page.file_uploader[0].upload("fine.zip", archive(SWIFT)).run()
+    assert not page.error
+
+
+def test_without_any_model_there_is_one_sentence(runs, page, tmp_path, monkeypatch):
+    from ser_core import recognizer
+
+    monkeypatch.setattr(recognizer, "MODELS", tmp_path / "none")
+    st.cache_resource.clear()
+    page.run()
+    assert not page.exception and len(page.error) == 1
+
+
+def test_the_page_loads_no_tensorflow(mine):
+    code = """
+import sys
+from pages.parts import entrance
+entrance.through_app = lambda: None
+from streamlit.testing.v1 import AppTest
+page = AppTest.from_file("app.py", default_timeout=600).run().switch_page("pages/models.py").run()
+page.session_state.look = "What is inside"
+next(b for b in page.button if b.label == "Prepare the file").click().run()
+assert not page.exception and page.dataframe and page.get("download_button")
+sys.exit(bool({"tensorflow", "keras"} & set(sys.modules)))
+"""
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr

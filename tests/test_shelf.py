@@ -1,0 +1,216 @@
+import json
+import shutil
+
+import pytest
+
+from ser_core import bundle, recognizer, shelf
+from ser_core.errors import UndertoneError
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """A folder of runs with one model in it, `mine`: swift under another name."""
+    folder = tmp_path / "runs"
+    shutil.copytree(recognizer.find_model("swift"), folder / "mine" / "model")
+    (folder / "mine" / "recipe.json").write_text("{}")
+    monkeypatch.setenv("SER_RUNS_DIR", str(folder))
+    return folder
+
+
+def test_models_are_listed_with_their_origin(runs):
+    shutil.copytree(runs / "mine", runs / "theirs")
+    (runs / "theirs" / shelf.IMPORTED).write_text("{}")
+    found = shelf.models()
+    assert list(found)[0] == "swift", "shipped ones come first"
+    origins = {name: model.origin for name, model in found.items()}
+    assert origins["swift"] is shelf.Origin.SHIPPED
+    assert origins["mine"] is shelf.Origin.TRAINED
+    assert origins["theirs"] is shelf.Origin.IMPORTED
+    assert found["mine"].size > found["mine"].card.parameters
+
+
+def test_without_a_choice_the_shipped_model_is_in_use(runs):
+    assert shelf.active() == shelf.Choice("swift")
+
+
+def test_a_choice_is_kept_and_undone(runs):
+    assert shelf.activate("mine") == shelf.Choice("mine", before="swift")
+    assert shelf.active() == shelf.Choice("mine", before="swift")
+    assert shelf.go_back() == shelf.Choice("swift")
+    assert shelf.active() == shelf.Choice("swift")
+    with pytest.raises(shelf.ShelfError, match="no model to go back to"):
+        shelf.go_back()
+
+
+def test_a_model_answers_by_its_name_on_the_shelf(runs, talk):
+    assert shelf.load("mine").predict(talk).model == "mine"
+    assert shelf.find("mine").card.name == "swift"
+
+
+def test_a_damaged_model_is_not_switched_to(runs):
+    (runs / "mine" / "model" / "model.onnx").write_bytes(b"damaged")
+    with pytest.raises(bundle.BundleError, match="model.onnx"):
+        shelf.activate("mine")
+    assert shelf.active().name == "swift"
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"name": 3}', '{"name": "mine", "more": [', "\x00"]
+)
+def test_a_damaged_choice_is_no_choice(runs, content):
+    (runs / "active.json").write_text(content)
+    assert shelf.active() == shelf.Choice("swift")
+
+
+def test_what_was_chosen_and_is_gone_is_told(runs):
+    shelf.activate("mine")
+    shutil.rmtree(runs / "mine")
+    assert shelf.active() == shelf.Choice("swift", lost="mine")
+
+
+def test_what_was_before_and_is_gone_cannot_be_gone_back_to(runs):
+    shutil.copytree(runs / "mine", runs / "other")
+    shelf.activate("mine")
+    shelf.activate("other")
+    shelf.delete("mine")
+    assert shelf.active() == shelf.Choice("other")
+
+
+def test_renaming_keeps_the_choice(runs):
+    shelf.activate("mine")
+    shelf.rename("mine", "yours")
+    assert shelf.active() == shelf.Choice("yours", before="swift")
+    assert not (runs / "mine").exists() and (runs / "yours" / "recipe.json").exists()
+    shelf.activate("swift")
+    shelf.rename("yours", "ours")
+    assert shelf.active() == shelf.Choice("swift", before="ours")
+    shelf.load("ours")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        ".hidden",
+        "a/b",
+        "../up",
+        "a\\b",
+        "C:",
+        "a b",
+        "ü",
+        "x" * 65,
+        "-x",
+        "x.",
+        "a\n",
+    ],
+)
+def test_unsafe_names_are_refused(runs, name):
+    with pytest.raises(shelf.ShelfError, match="cannot be a model's name"):
+        shelf.rename("mine", name)
+    assert (runs / "mine" / "model").is_dir()
+
+
+@pytest.mark.parametrize("name", ["swift", "SWIFT", "taken", "Taken", "silero-vad", "mine"])
+def test_taken_names_are_refused(runs, name):
+    (runs / "taken").mkdir()
+    with pytest.raises(shelf.ShelfError, match="already"):
+        shelf.rename("mine", name)
+    assert (runs / "mine" / "model").is_dir()
+
+
+def test_a_name_may_change_its_case(runs):
+    shelf.rename("mine", "Mine")
+    assert "Mine" in shelf.models()
+
+
+def test_a_deleted_model_is_gone_with_its_run(runs):
+    shelf.delete("mine")
+    assert list(runs.iterdir()) == []
+    assert "mine" not in shelf.models()
+
+
+def test_the_model_in_use_is_not_deleted(runs):
+    shelf.activate("mine")
+    with pytest.raises(shelf.ShelfError, match="in use"):
+        shelf.delete("mine")
+    assert (runs / "mine" / "model").is_dir()
+
+
+@pytest.mark.parametrize("change", [shelf.delete, lambda name: shelf.rename(name, "other")])
+def test_shipped_models_stay(runs, change):
+    with pytest.raises(shelf.ShelfError, match="came with Undertone"):
+        change("swift")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        shelf.activate,
+        shelf.delete,
+        lambda name: shelf.go_back(),
+        lambda name: shelf.rename(name, "other"),
+    ],
+)
+def test_a_locked_shelf_is_not_changed(runs, monkeypatch, change):
+    shelf.activate("mine")
+    shelf.activate("swift")
+    monkeypatch.setenv("UNDERTONE_TRAINING", "off")
+    with pytest.raises(shelf.ShelfError, match="UNDERTONE_TRAINING"):
+        change("mine")
+    assert shelf.active().name == "swift" and "mine" in shelf.models()
+
+
+@pytest.mark.parametrize(
+    "act", [shelf.find, shelf.load, shelf.stamp, shelf.activate, shelf.delete, shelf.deletable]
+)
+def test_an_unknown_name_is_a_sentence(runs, act):
+    with pytest.raises(UndertoneError, match="no model “nobody”; known are mine, swift"):
+        act("nobody")
+
+
+def test_what_cannot_be_read_is_told_apart(runs):
+    (runs / "mine" / "model" / "card.json").write_text("{}")
+    assert "mine" not in shelf.models()
+    assert "not a model card" in shelf.damaged()["mine"]
+
+
+def test_what_is_being_written_is_no_model(runs):
+    shutil.copytree(runs / "mine", runs / ".importing-x")
+    assert ".importing-x" not in shelf.models()
+
+
+def test_a_training_behind_a_shipped_model_is_told(runs):
+    assert shelf.hidden() == []
+    shutil.copytree(runs / "mine", runs / "swift")
+    assert shelf.hidden() == ["swift"]
+    assert shelf.find("swift").origin is shelf.Origin.SHIPPED
+
+
+def test_the_stamp_changes_with_the_model(runs):
+    before = shelf.stamp("mine")
+    card = bundle.read_card(runs / "mine" / "model")
+    bundle.write_card(card, runs / "mine" / "model")
+    assert shelf.stamp("mine") != before
+
+
+@pytest.mark.parametrize(
+    ("wish", "name"),
+    [
+        ("free", "free"),
+        ("mine", "mine-2"),
+        ("swift", "swift-2"),
+        ("a b/../c", "a-b-..-c"),
+        ("ü", "model"),
+    ],
+)
+def test_a_free_name_is_like_the_wish(runs, wish, name):
+    assert shelf.free_name(wish) == name
+    shelf.check_name(name)
+
+
+def test_the_choice_is_written_whole(runs):
+    shelf.activate("mine")
+    assert json.loads((runs / "active.json").read_text())["name"] == "mine"
+    assert sorted(path.name for path in runs.iterdir()) == ["active.json", "mine"]
