@@ -16,6 +16,7 @@ from pydantic import PositiveFloat, PositiveInt
 
 from ser_core.audio import SAMPLE_RATE
 
+_TOP_DB = 80.0
 # Spectral contrast needs its highest octave below half the sample rate: 200 Hz · 2⁵.
 _CONTRAST_OCTAVES = 5
 
@@ -31,7 +32,8 @@ class DescriptorSpec:
     Attributes:
         names: which descriptors, in this order.
         pooled: statistics over a window's frames, one after the other; none to keep the frames.
-        frames: most frames in a window; a shorter one begins with zeros, or is pooled as it is.
+        frames: most frames in a window; a shorter one begins with zeros (in decibels: with the
+            floor), or is pooled as it is.
         sample_rate: Hz; what `audio.read` gives.
         n_fft: samples in an analysis frame.
         hop_length: samples between frames.
@@ -105,7 +107,8 @@ def window(samples: np.ndarray, spec: DescriptorSpec) -> np.ndarray:
         pooled = [_POOL[statistic](values, axis=0) for statistic in spec.pooled]
         return np.concatenate(pooled).astype(np.float32)
     # In front, so that a recurrent network ends with what was said, not with silence.
-    return np.pad(values, ((spec.frames - len(values), 0), (0, 0)))
+    padding = np.tile(_silence(spec), (spec.frames - len(values), 1))
+    return np.concatenate([padding, values])
 
 
 def frame_by_frame(samples: np.ndarray, spec: DescriptorSpec) -> np.ndarray:
@@ -147,10 +150,18 @@ def frame_by_frame(samples: np.ndarray, spec: DescriptorSpec) -> np.ndarray:
     return np.concatenate([compute[name]() for name in spec.names]).T.astype(np.float32)
 
 
+def _silence(spec: DescriptorSpec) -> np.ndarray:
+    """Return what pads a window, float32 `(values,)`."""
+    floor = {"log-mel": -_TOP_DB}
+    return np.concatenate(
+        [np.full(size, floor.get(name, 0.0), np.float32) for name, size in spec.sizes.items()]
+    )
+
+
 def _decibels(power: np.ndarray) -> np.ndarray:
     from librosa import power_to_db
 
-    return power_to_db(power, ref=np.max, top_db=80.0)
+    return power_to_db(power, ref=np.max, top_db=_TOP_DB)
 
 
 def _delta(values: np.ndarray) -> np.ndarray:
