@@ -30,6 +30,12 @@ page = st.navigation(
             help="Walk through real recordings: hear, filter, compare, and play against the model.",
         ),
         st.Page(
+            "pages/train.py",
+            title="Train",
+            icon=":material/model_training:",
+            help="Let a model learn from recordings, watch it do so, and see how far to trust it.",
+        ),
+        st.Page(
             "pages/models.py",
             title="Models",
             icon=":material/neurology:",

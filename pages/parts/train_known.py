@@ -1,0 +1,145 @@
+"""The same recipe, tested on voices that it knows and on voices that it has never heard."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import train_now
+from pages.parts.hearing import plain
+from pages.parts.train_new import called, describe, nothing_here, protocols
+from ser_core import jobs, outcome, plan, plots, plots_training, recipe
+from ser_core.errors import UndertoneError
+from ser_core.jobs import Order, State
+from ser_core.outcome import Outcome
+from ser_core.recipe import Recipe
+
+_WHY = (
+    "**Why they differ:** in a random split the people who test it also taught it, so that it can "
+    "get an emotion right by recognising the voice; with new people only the emotion itself helps, "
+    "and that is what you may expect when it hears you."
+)
+
+
+def show(manifests: Mapping[str, pd.DataFrame]) -> None:
+    """Show both figures of a recipe side by side, or measure them."""
+    train_now.refused()
+    st.markdown(
+        "Most published figures come from a random split: the same people speak in training and in "
+        "the test. See what is left of them when the voices are new."
+    )
+    names = list(plan.shipped())
+    name = st.selectbox(
+        "Recipe",
+        names,
+        index=names.index("svm"),
+        format_func=called,
+        key="train-known-recipe",
+        persist_state="session",
+    )
+    describe(plan.shipped()[name])
+    left, right = st.columns(2, gap="large")
+    with left:
+        shown = _beforehand(name)
+    with right if shown else left:
+        shown |= _here(name, manifests)
+    if shown:
+        st.markdown(_WHY)
+
+
+def _beforehand(name: str) -> bool:
+    """Show what we have measured of the recipe; return whether there was something."""
+    found = outcome.beforehand(name)
+    if found is None:
+        return False
+    st.subheader("As we measured it", anchor=False)
+    known, new = found
+    _draw(known, new, key="beforehand")
+    seeds = f"mean of {new['seeds']} trainings" if new.get("seeds") else "mean"
+    st.caption(f"{plan.LEAKY} and {new['protocol']}, {seeds} each.")
+    return True
+
+
+def _here(name: str, manifests: Mapping[str, pd.DataFrame]) -> bool:
+    """Show what was measured on this computer, or offer to; return whether there was something."""
+    st.subheader("Measured on this computer", anchor=False)
+    if not manifests:
+        nothing_here()
+        return False
+    loaded = recipe.load(name, plan.suited(plan.shipped()[name], manifests))
+    finished = [name for name in jobs.runs() if jobs.status(name).state is State.FINISHED]
+    pair = outcome.both_ways(finished, loaded)
+    shown = all(pair)
+    if shown:
+        try:
+            _pair(*(outcome.read(jobs.run_folder(run)) for run in pair))
+        except UndertoneError as error:
+            st.error(plain(f"Sorry: {error}."))
+            shown = False
+    _offer(loaded, manifests, pair)
+    return shown
+
+
+def _pair(known: Outcome, new: Outcome) -> None:
+    _draw(known.scores, new.scores, key="here")
+    st.caption(
+        f"“{plain(known.name)}”: {len(known.answers.table):,} recordings of "
+        f"{len(known.speakers)} people whom it knows ({known.protocol}). “{plain(new.name)}”: "
+        f"{len(new.answers.table):,} of {len(new.speakers)} people whom it does not "
+        f"({new.protocol}, group {new.about['fold'] + 1}); another group may be easier or harder."
+    )
+
+
+def _draw(known: Mapping, new: Mapping, *, key: str) -> None:
+    scores = [
+        {"Right (accuracy)": row["accuracy"], "Mean over emotions (UAR)": row["uar"]}
+        for row in (known, new)
+    ]
+    st.plotly_chart(
+        plots_training.known_and_new(*scores),
+        config={"displayModeBar": False},
+        key=f"train-pair-{key}",
+        alt="; ".join(
+            f"{name}: {plots.percent(scores[0][name])} with voices it knows, "
+            f"{plots.percent(scores[1][name])} with voices it never heard"
+            for name in scores[0]
+        ),
+    )
+
+
+def _offer(
+    loaded: Recipe, manifests: Mapping[str, pd.DataFrame], pair: tuple[str | None, str | None]
+) -> None:
+    """Offer to train what is missing of a pair, or all of it again."""
+    try:
+        manifest = plan.recordings(loaded, manifests)
+    except UndertoneError as error:
+        st.error(plain(f"Sorry: {error}."))
+        return
+    found = protocols(loaded.digest, len(manifest), loaded, manifest)
+    fit = [name for name, reason in found.items() if not reason and name != plan.LEAKY]
+    if not fit or found[plan.LEAKY]:
+        st.info(
+            "It cannot be measured here: that takes a complete copy of RAVDESS, SAVEE, TESS or "
+            "CREMA-D."
+        )
+        return
+    ways = {plan.LEAKY: "a random fifth", fit[0]: f"the first group of {fit[0]}"}
+    missing = [way for way, run in zip(ways, pair, strict=True) if run is None]
+    busy = jobs.running()
+    st.button(
+        {0: "Measure both again", 1: "Train the other one, too", 2: "Train it both ways"}[
+            len(missing)
+        ],
+        type="primary" if missing else "secondary",
+        icon=":material/play_arrow:",
+        disabled=bool(busy),
+        on_click=train_now.start,
+        args=[[Order(loaded, way) for way in missing or ways]],
+    )
+    words = f"It is tested on {' and on '.join(ways[way] for way in missing or ways)}."
+    if not plan.is_baseline(loaded):
+        words += " That may take long; svm, for one, takes seconds."
+    if busy:
+        words += f" Now “{plain(busy[0])}” is being trained; wait for it."
+    st.caption(words)

@@ -1,0 +1,154 @@
+"""What is being trained right now, for everybody who looks; known from the run folder alone."""
+
+import streamlit as st
+
+from pages.parts.hearing import plain
+from ser_core import jobs, plots_training
+from ser_core.errors import UndertoneError
+from ser_core.jobs import State, Status
+
+_EVERY = 2.0  # seconds between two looks
+_BAR = {"displayModeBar": False}
+
+
+@st.fragment(run_every=_EVERY)
+def show() -> None:
+    """Show how far the training is; look again and again."""
+    try:
+        going = jobs.running()
+        found = [jobs.status(name) for name in going]
+    except UndertoneError as error:
+        st.error(plain(f"Sorry: {error}."))
+        return
+    # The rest of the page depends on whether there is a training.
+    before = st.session_state.get("train-going", going)
+    st.session_state["train-going"] = going
+    if before != going:
+        if before and not going:
+            st.session_state["train-over"] = before
+        st.rerun()
+    if found:
+        _under_way(found)
+    elif over := st.session_state.get("train-over"):
+        _over(over)
+
+
+def start(orders: list[jobs.Order]) -> None:
+    """Start trainings; to be called back by a button."""
+    _try(lambda: jobs.start(orders))
+
+
+def resume(name: str) -> None:
+    """Go on with a training; to be called back by a button."""
+    _try(lambda: jobs.resume(name))
+
+
+def _try(do) -> None:
+    try:
+        do()
+    except UndertoneError as error:
+        st.session_state["train-refused"] = f"Sorry: {error}."
+        return
+    st.session_state.pop("train-over", None)
+    st.session_state["train-going"] = jobs.running()
+
+
+def refused() -> None:
+    """Say what could not be done last."""
+    if said := st.session_state.pop("train-refused", None):
+        st.error(plain(said))
+
+
+def _under_way(found: list[Status]) -> None:
+    now = next((status for status in found if status.state is not State.FINISHED), found[-1])
+    place = f", {found.index(now) + 1} of {len(found)} trainings" if len(found) > 1 else ""
+    with st.container(border=True, key="train-now"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"Now training **{plain(now.name)}**{place}", width="stretch")
+            with st.popover("Cancel", icon=":material/close:", key="train-cancel"):
+                st.markdown("It stops at once. What it has learned is kept: you can go on later.")
+                if st.button("Stop it", type="primary"):
+                    _cancel(now.name)
+        share, text = _progress(now)
+        st.progress(share, text=text)
+        if now.events:
+            _curves(now)
+        st.caption(
+            "It goes on if you leave, reload or close this page, or restart the app. One training "
+            "at a time on this computer."
+        )
+        with st.expander("What it says", icon=":material/terminal:", key="train-log"):
+            st.code(now.log or "Nothing yet.", language=None, height=220)
+
+
+def _progress(now: Status) -> tuple[float, str]:
+    done, total = now.features
+    if now.state is State.FEATURES:
+        return done / total, f"Preparing the recordings: {done:,} of {total:,}"
+    if now.state in (State.MEASURING, State.FINISHED) or (now.epochs and now.epoch == now.epochs):
+        return 1.0, "Done with learning; measuring what came of it"
+    if not now.events:
+        return 0.0, "Getting ready"
+    left = f", {_minutes(now.seconds_left)} left at most" if now.seconds_left else ""
+    return now.epoch / now.epochs, f"Round {now.epoch} of {now.epochs}{left}"
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _curves(now: Status) -> None:
+    last = now.events[-1]
+    charts = (
+        ("Error (loss)", {"loss": "training", "val_loss": "others"}, False),
+        ("Right (accuracy)", {"accuracy": "training", "val_accuracy": "others"}, True),
+        ("Right, mean over emotions (UAR)", {"val_uar": "others"}, True),
+    )
+    for column, (title, scores, shares) in zip(st.columns(3), charts, strict=True):
+        told = ", ".join(f"{name} {last[score]:.3g}" for score, name in scores.items())
+        with column:
+            st.markdown(f"**{title}**")
+            st.plotly_chart(
+                plots_training.over_epochs(now.events, scores, shares=shares),
+                config=_BAR,
+                key=f"train-live-{next(iter(scores))}",
+                alt=f"{title} over {now.epoch} rounds, now: {told}",
+            )
+    st.caption(
+        "A round (epoch) shows it every recording once. *Training*: on the recordings it learns "
+        "from. *Others*: on people who only decide when to stop (validation). Learning rate now: "
+        f"{last['learning_rate']:.2g}."
+    )
+
+
+def _cancel(name: str) -> None:
+    try:
+        jobs.cancel(name)
+    except UndertoneError as error:
+        st.session_state["train-refused"] = f"Sorry: {error}."
+    st.rerun()
+
+
+def _over(names: list[str]) -> None:
+    """Say what became of the training that was watched."""
+    for name in names:
+        try:
+            found = jobs.status(name)
+        except UndertoneError:
+            continue  # it was deleted
+        if found.state is State.FINISHED:
+            st.success(f"“{plain(name)}” is finished.", icon=":material/check:")
+        elif found.state is State.FAILED:
+            st.error(plain(f"Sorry, “{name}” stopped: {found.error}."))
+        else:
+            st.info(f"“{plain(name)}” was {found.state}. You can go on with it.")
+    with st.container(horizontal=True):
+        # The whole page is to follow, not this part of it alone.
+        if see := st.button("See what came of it", type="primary"):
+            st.session_state["train-look"] = names[0]
+            st.session_state["train-go"] = "Results" if len(names) == 1 else "Known or new voices"
+        if st.button("Close") or see:
+            del st.session_state["train-over"]
+            st.rerun()

@@ -1,0 +1,201 @@
+"""A training before it begins: which recipe, with which recordings, tested how, for how long."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+
+import pandas as pd
+
+from ser_core import bundle, jobs, recipe, splits
+from ser_core.emotions import EMOTIONS
+from ser_core.errors import UndertoneError
+from ser_core.jobs import read_json
+from ser_core.recipe import CLASSICAL, RECIPES, Recipe
+from ser_core.recipe_text import spelled
+from ser_core.recognizer import model_folders, runs_dir
+from ser_core.splits import PROTOCOLS, Split
+
+LEAKY = "random-80-20"
+
+
+class PlanError(UndertoneError):
+    """What is to be trained does not go together; the message says why."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast something like it was trained before: seconds a clip and epoch, and in which run.
+
+    Of a baseline, which has no epochs, seconds a clip.
+    """
+
+    seconds: float
+    run: str
+
+
+@lru_cache(maxsize=1)
+def shipped() -> dict[str, Recipe]:
+    """Return the shipped recipes by name: our own first, then other networks, then baselines."""
+    found = {path.stem: recipe.load(path.stem) for path in sorted(RECIPES.glob("*.toml"))}
+    return dict(
+        sorted(
+            found.items(), key=lambda item: (is_baseline(item[1]), item[1].published is not None)
+        )
+    )
+
+
+def is_baseline(loaded: Recipe) -> bool:
+    """Return whether a recipe's classifier is measured only and leaves no model to use."""
+    return isinstance(loaded.network, CLASSICAL)
+
+
+def recordings(loaded: Recipe, manifests: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the recordings that a recipe asks for, by their names alone: some may be damaged.
+
+    Args:
+        loaded: a recipe.
+        manifests: of the corpora that are here, by name.
+
+    Raises:
+        PlanError: a corpus is not here, or has nothing of an emotion.
+    """
+    wanted = loaded.data
+    if absent := [name for name in wanted.corpora if name not in manifests]:
+        raise PlanError(f"there are no recordings of {', '.join(absent)} here")
+    found = pd.concat([manifests[name] for name in wanted.corpora], ignore_index=True)
+    fits = found.channel.isin(wanted.channels) & found.emotion.isin(loaded.labels)
+    found = found[fits].reset_index(drop=True)
+    if lacking := [label for label in loaded.labels if label not in set(found.emotion)]:
+        raise PlanError(
+            f"there is no recording that is {' or '.join(lacking)}; leave that out or add others"
+        )
+    return found
+
+
+def suited(
+    loaded: Recipe, manifests: Mapping[str, pd.DataFrame], corpora: Sequence[str] = ()
+) -> list[str]:
+    """Return the settings by which a recipe makes do with the recordings that are here.
+
+    Args:
+        loaded: a recipe.
+        manifests: of the corpora that are here, by name.
+        corpora: those to use; the recipe's own, or if none of them is here the first, if not given.
+    """
+    if not manifests:
+        return []
+    own = [name for name in loaded.data.corpora if name in manifests]
+    used = list(corpora) or own or list(manifests)[:1]
+    found = pd.concat([manifests[name] for name in used])
+    channels = [name for name in loaded.data.channels if name in set(found.channel)]
+    channels = channels or sorted(set(found.channel))
+    heard = set(found.emotion[found.channel.isin(channels)])
+    labels = [label for label in loaded.labels if label in heard]
+    # Nothing but one emotion of the recipe's: then whatever there is.
+    labels = labels if len(labels) > 1 else [label for label in EMOTIONS if label in heard]
+    wishes = {"data.corpus": "+".join(used), "data.channels": channels, "labels": labels}
+    return [f"{key}={spelled(value)}" for key, value in wishes.items()]
+
+
+def protocols(loaded: Recipe, manifest: pd.DataFrame) -> dict[str, str]:
+    """Return the protocols by which recordings can be divided, and why not by the others.
+
+    Returns:
+        By protocol, an empty text, or the reason as part of a sentence.
+    """
+    found = {}
+    for protocol in PROTOCOLS:
+        try:
+            split(loaded, manifest, protocol, 0)
+            found[protocol] = ""
+        except UndertoneError as error:
+            found[protocol] = str(error)
+    return found
+
+
+def split(loaded: Recipe, manifest: pd.DataFrame, protocol: str | None, fold: int) -> Split:
+    """Return how recordings are divided; with a damaged one among them, it may be a bit otherwise.
+
+    Raises:
+        UndertoneError: they cannot be divided so.
+    """
+    how = {
+        "seed": loaded.training.seed,
+        "validation_speakers": loaded.training.validation_speakers,
+    }
+    try:
+        if protocol is None:
+            return splits.holdout(manifest, **how)
+        return splits.splits(manifest, protocol, **how)[fold]
+    except UndertoneError:
+        raise
+    except ValueError as error:  # of scikit-learn
+        raise PlanError(f"there are too few recordings for this: {error}") from None
+
+
+def speed(loaded: Recipe, runs: Sequence[str]) -> Speed | None:
+    """Return how fast the same network over the same features was trained here.
+
+    Args:
+        loaded: a recipe.
+        runs: names of runs, the latest first; one that is not over yet counts as well.
+    """
+    wanted = _work(_plain(loaded))
+    for name in runs:
+        folder = runs_dir() / name
+        kept, about = read_json(folder / "recipe.json"), read_json(folder / "run.json")
+        clips = about.get("utterances", {}).get("train")
+        if not clips or _work(kept) != wanted:
+            continue
+        seconds = jobs.epoch_seconds(jobs.read_events(folder))
+        if is_baseline(loaded):
+            seconds = read_json(folder / "metrics.json").get("seconds")
+        if seconds:
+            return Speed(seconds / clips, name)
+    return None
+
+
+def minutes(loaded: Recipe, found: Speed, clips: int) -> float:
+    """Return how long a training on some clips takes at most, but for preparing them."""
+    epochs = 1 if is_baseline(loaded) else loaded.training.epochs
+    return found.seconds * clips * epochs / 60
+
+
+def parameters(loaded: Recipe, runs: Sequence[str]) -> int | None:
+    """Return how many weights the network has, if it was trained or shipped; None if not known."""
+    if is_baseline(loaded):
+        return None  # it grows with the recordings
+    wanted = _shape(_plain(loaded))
+    for name in runs:
+        count = read_json(runs_dir() / name / "metrics.json").get("parameters")
+        if count and _shape(read_json(runs_dir() / name / "recipe.json")) == wanted:
+            return count
+    for folder in model_folders().values():
+        try:
+            card = bundle.read_card(folder)
+        except UndertoneError:
+            continue
+        if card.training.recipe == loaded.digest:
+            return card.parameters
+    return None
+
+
+def _shape(kept: Mapping) -> tuple:
+    return kept.get("network"), kept.get("features"), len(kept.get("labels", ()))
+
+
+def _work(kept: Mapping) -> tuple:
+    """Return what the time that a clip takes depends on."""
+    training = kept.get("training", {})
+    return (
+        kept.get("network"),
+        kept.get("features"),
+        kept.get("augmentation"),
+        training.get("batch_size"),
+        training.get("whole_epochs"),
+    )
+
+
+def _plain(loaded: Recipe) -> dict:
+    return json.loads(json.dumps(asdict(loaded)))

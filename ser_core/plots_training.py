@@ -1,0 +1,283 @@
+"""A training and what came of it → plotly figures."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+
+from ser_core.curves import Bin, Curve, Quadratic
+from ser_core.emotions import EMOTIONS
+from ser_core.plots import GREY, INK, VIOLET, percent, transparent
+
+ORANGE = "#D98A00"  # what is learned from, beside the violet of what is tested on
+_GRID = "#8C8C8C33"
+_LEGEND = {
+    "orientation": "h",
+    "x": 0,
+    "xanchor": "left",
+    "y": 1.02,
+    "yanchor": "bottom",
+    "font": {"color": INK, "size": 13},
+}
+_MARGIN = {"l": 48, "r": 12, "t": 30, "b": 44}
+
+
+def over_epochs(
+    events: Sequence[Mapping],
+    scores: Mapping[str, str],
+    *,
+    fits: Mapping[str, Quadratic] | None = None,
+    best: int = 0,
+    shares: bool = True,
+) -> go.Figure:
+    """Draw scores over epochs; those of validation are violet, those of training orange.
+
+    Args:
+        events: lines of `events.jsonl`.
+        scores: what to draw, and what to call it.
+        fits: parabolas, drawn dotted.
+        best: the epoch to mark; none if 0.
+        shares: whether the scores are shares of one.
+    """
+    figure = go.Figure()
+    epochs = [event["epoch"] for event in events]
+    for score, name in scores.items():
+        colour = VIOLET if score.startswith("val_") else ORANGE
+        figure.add_trace(
+            go.Scatter(
+                x=epochs,
+                y=[event.get(score) for event in events],
+                mode="lines" if len(epochs) > 1 else "markers",
+                name=name,
+                line={"color": colour, "width": 2},
+                hovertemplate=f"epoch %{{x}}: %{{y:{'.1%' if shares else '.3g'}}}"
+                f"<extra>{escape(name)}</extra>",
+            )
+        )
+        if fits and score in fits:
+            x = np.linspace(epochs[0], epochs[-1], 60)
+            figure.add_trace(
+                go.Scatter(
+                    x=x,
+                    y=fits[score].at(x),
+                    mode="lines",
+                    line={"color": colour, "width": 1.5, "dash": "dot"},
+                    showlegend=False,
+                    hoverinfo="skip",
+                )
+            )
+    if best:
+        figure.add_vline(x=best, line={"color": GREY, "width": 1.5, "dash": "dash"})
+    figure.update_xaxes(title={"text": "epoch", "standoff": 4}, gridcolor=_GRID, zeroline=False)
+    figure.update_yaxes(
+        gridcolor=_GRID,
+        zeroline=False,
+        tickformat=".0%" if shares else None,
+        **({"range": [0, 1.02]} if shares else {"rangemode": "tozero"}),
+    )
+    drawn = transparent(figure, _MARGIN, height=260)
+    return drawn.update_layout(showlegend=True, legend=_LEGEND)
+
+
+def confusion(
+    counts: Sequence[Sequence[int]], labels: Sequence[str], *, rates: bool, picked=None
+) -> go.Figure:
+    """Draw how often what is labelled as one emotion (rows) was heard as another (columns).
+
+    Each cell is a point that can be chosen; its `customdata` are the two emotions.
+
+    Args:
+        counts: `counts[i][j]` recordings of emotion i heard as emotion j.
+        labels: emotions.
+        rates: whether to write per cent of the row rather than counts.
+        picked: two emotions whose cell is framed; none if not given.
+    """
+    counts = np.asarray(counts)
+    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    share = counts / totals
+    shown = 100 * share if rates else counts
+    cells = [(i, j) for i in range(len(labels)) for j in range(len(labels))]
+    figure = go.Figure(
+        [
+            go.Heatmap(
+                z=share,
+                x=labels,
+                y=labels,
+                zmin=0,
+                zmax=1,
+                colorscale=[[0, "rgba(134,115,245,0.04)"], [1, "rgba(134,115,245,0.85)"]],
+                showscale=False,
+                xgap=2,
+                ygap=2,
+                hoverinfo="skip",
+            ),
+            go.Scatter(
+                x=[labels[j] for _, j in cells],
+                y=[labels[i] for i, _ in cells],
+                customdata=[(labels[i], labels[j]) for i, j in cells],
+                mode="markers+text",
+                # Unseen, but as large as the cells: this is what is clicked.
+                marker={"symbol": "square", "size": 30, "color": "rgba(0,0,0,0)"},
+                text=[f"{shown[cell]:.0f}" if counts[cell] else "" for cell in cells],
+                textfont={"size": 13, "color": INK},
+                hovertext=[
+                    f"{labels[i]}, heard as {labels[j]}:<br>{counts[i, j]} of {counts[i].sum()}"
+                    for i, j in cells
+                ],
+                hoverinfo="text",
+                unselected={"marker": {"opacity": 1}, "textfont": {"color": INK}},
+            ),
+        ]
+    )
+    if picked:
+        row, column = (list(labels).index(label) for label in picked)
+        figure.add_shape(
+            type="rect",
+            x0=column - 0.5,
+            x1=column + 0.5,
+            y0=row - 0.5,
+            y1=row + 0.5,
+            line={"color": VIOLET, "width": 3},
+        )
+    figure.update_xaxes(
+        side="top", showgrid=False, tickangle=-45, title={"text": "heard as", "standoff": 8}
+    )
+    figure.update_yaxes(
+        autorange="reversed", showgrid=False, title={"text": "labelled", "standoff": 4}
+    )
+    height = 130 + 40 * len(labels)
+    return transparent(figure, {"l": 84, "r": 34, "t": 96, "b": 4}, height=height)
+
+
+def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> go.Figure:
+    """Draw how often answers are right by how sure they are, before and after calibration."""
+    figure = go.Figure()
+    for bins, name, colour, symbol in (
+        (before, "as it came", GREY, "circle-open"),
+        (after, "after temperature", VIOLET, "circle"),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=[each.confidence for each in bins],
+                y=[each.accuracy for each in bins],
+                mode="lines+markers",
+                name=name,
+                line={"color": colour, "width": 1},
+                # The area says how many answers there are.
+                marker={
+                    "symbol": symbol,
+                    "size": [6 + 20 * np.sqrt(each.count / _total(bins)) for each in bins],
+                    "color": colour,
+                    "line": {"width": 2, "color": colour},
+                },
+                text=[f"{each.count} answers" for each in bins],
+                hovertemplate="%{x:.0%} sure: %{y:.0%} right, %{text}"
+                f"<extra>{escape(name)}</extra>",
+            )
+        )
+    figure.add_shape(
+        type="line", x0=0, y0=0, x1=1, y1=1, line={"color": GREY, "width": 1.5, "dash": "dot"}
+    )
+    return _square(figure, "how sure it is", "how often it is right")
+
+
+def _total(bins: Sequence[Bin]) -> int:
+    return sum(each.count for each in bins)
+
+
+def coverage(curve: Curve, *, threshold: float) -> go.Figure:
+    """Draw how many answers are right if only the surest are given; the threshold is marked."""
+    figure = go.Figure(
+        go.Scatter(
+            x=curve.x,
+            y=curve.y,
+            mode="lines",
+            line={"color": VIOLET, "width": 2},
+            customdata=curve.thresholds,
+            hovertemplate="%{x:.0%} answered: %{y:.0%} right"
+            "<br>(those at least %{customdata:.0%} sure)<extra></extra>",
+        )
+    )
+    given = np.flatnonzero(curve.thresholds >= threshold)
+    if len(given):
+        at = given[-1]
+        figure.add_trace(
+            go.Scatter(
+                x=[curve.x[at]],
+                y=[curve.y[at]],
+                mode="markers",
+                marker={"symbol": "diamond", "size": 14, "color": ORANGE},
+                hovertemplate="the threshold: %{x:.0%} answered, %{y:.0%} right<extra></extra>",
+            )
+        )
+    return _square(figure, "share that gets an answer", "share of answers that is right")
+
+
+def one_vs_rest(curves: Mapping[str, Curve], *, precision: bool) -> go.Figure:
+    """Draw a curve an emotion: precision over recall, or hits over false alarms."""
+    figure = go.Figure()
+    for label, curve in curves.items():
+        figure.add_trace(
+            go.Scatter(
+                x=curve.x,
+                y=curve.y,
+                mode="lines",
+                name=f"{label} {curve.area:.2f}",
+                line={
+                    "color": EMOTIONS[label].colour,
+                    "width": 2,
+                    "shape": "hv" if precision else "linear",
+                },
+                hovertemplate=f"{escape(label)}: %{{x:.0%}}, %{{y:.0%}}<extra></extra>",
+            )
+        )
+    if precision:
+        return _square(figure, "recall", "precision", legend=len(curves))
+    figure.add_shape(
+        type="line", x0=0, y0=0, x1=1, y1=1, line={"color": GREY, "width": 1.5, "dash": "dot"}
+    )
+    return _square(figure, "false alarms", "hits", legend=len(curves))
+
+
+def _square(figure: go.Figure, x: str, y: str, *, legend: int = 2) -> go.Figure:
+    """Give both axes the range of shares; leave room for a legend of so many names."""
+    axis = {"range": [-0.02, 1.02], "tickformat": ".0%", "gridcolor": _GRID, "zeroline": False}
+    figure.update_xaxes(title={"text": x, "standoff": 4}, **axis)
+    figure.update_yaxes(title={"text": y, "standoff": 4}, **axis)
+    room = 26 * -(-legend // 3)
+    drawn = transparent(figure, _MARGIN | {"l": 58, "t": 12 + room}, height=330 + room)
+    named = sum(1 for trace in figure.data if trace.name) > 1
+    return drawn.update_layout(showlegend=named, legend=_LEGEND)
+
+
+def known_and_new(known: Mapping[str, float], new: Mapping[str, float]) -> go.Figure:
+    """Draw scores of the same recipe side by side.
+
+    Args:
+        known: accuracies by name, on voices that it was trained on, and
+        new: on voices that it never heard; the same names.
+    """
+    figure = go.Figure(
+        [
+            go.Bar(
+                x=list(scores),
+                y=list(scores.values()),
+                name=name,
+                marker={"color": colour, "cornerradius": 4, "pattern": {"shape": hatching}},
+                text=[percent(score) for score in scores.values()],
+                textposition="outside",
+                textfont={"size": 15, "color": INK},
+                cliponaxis=False,
+                hoverinfo="skip",
+            )
+            for scores, name, colour, hatching in (
+                (known, "voices it knows", ORANGE, "/"),
+                (new, "voices it never heard", VIOLET, ""),
+            )
+        ]
+    )
+    figure.update_xaxes(showgrid=False, tickfont={"size": 14})
+    figure.update_yaxes(visible=False, range=[0, 1.12])
+    drawn = transparent(figure, {"l": 8, "r": 8, "t": 34, "b": 30}, height=290)
+    return drawn.update_layout(showlegend=True, legend=_LEGEND, bargap=0.35)

@@ -1,0 +1,344 @@
+import json
+import shutil
+import time
+
+import pytest
+import streamlit as st
+
+from ser_core import jobs, outcome, recipe, shelf
+from ser_core.jobs import Order
+from tests.helpers import TOY
+from tests.test_outcome import KNOWN, NEW, SYSTEM
+
+TINY = """
+[network]
+averaged_frames = 1
+filters = [16, 16]
+pooling = [2, 2]
+lstm_units = 8
+embedding = 16
+
+[training]
+patience = 2000
+"""
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_DATA_DIR", str(tmp_path / "nothing"))
+    monkeypatch.setenv("SER_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setattr(outcome, "SYSTEMS", tmp_path / "systems.json")
+    yield tmp_path / "runs"
+    monkeypatch.delenv("UNDERTONE_TRAINING", raising=False)
+    for name in jobs.running():
+        jobs.cancel(name)
+
+
+@pytest.fixture
+def recordings(toy_ravdess, monkeypatch):
+    monkeypatch.setenv("SER_DATA_DIR", str(toy_ravdess))
+
+
+@pytest.fixture
+def finished(runs, toy_run):
+    """The folder of a run that was made by the command line."""
+    return shutil.copytree(toy_run, runs / "toy")
+
+
+@pytest.fixture
+def train(app):
+    return app.switch_page("pages/train.py").run()
+
+
+def words(app):
+    assert not app.exception
+    texts = (*app.markdown, *app.caption, *app.info, *app.success, *app.warning)
+    return " ".join(text.value for text in texts)
+
+
+def errors(app):
+    assert not app.exception
+    return " ".join(error.value for error in app.error).replace("\\", "")
+
+
+def view(app, name):
+    return app.segmented_control(key="train-view").set_value(name).run()
+
+
+def button(app, label):
+    (found,) = (each for each in app.button if each.label == label)
+    return found
+
+
+def labels(app):
+    return [each.label for each in app.button]
+
+
+def until_over():
+    while jobs.running():
+        time.sleep(0.1)
+
+
+def test_without_recordings_it_says_where_to_get_some(train):
+    assert "no recordings to learn from" in words(train)
+    assert "Start training" not in labels(train)
+    view(train, "Known or new voices")
+    assert "no recordings to learn from" in words(train)
+    view(train, "Results")
+    assert "Nothing has been trained here yet" in words(train)
+
+
+def test_switched_off_there_is_one_sentence(train, finished, recordings, monkeypatch):
+    monkeypatch.setenv("UNDERTONE_TRAINING", "off")
+    train.run()
+    assert words(train) == "Training is switched off on this server."
+    assert not train.button and not train.segmented_control
+
+
+def test_before_it_starts_one_sees_what_will_happen(recordings, train):
+    said = words(train)
+    assert "trained from scratch" in said.replace("\\", "")
+    assert "It learns from 43 recordings of 8 people" in said
+    assert {metric.label: metric.value for metric in train.metric} == {
+        "Recordings": "64",
+        "People": "8",
+        "Emotions": "4",
+    }
+    # The toy corpus is no complete RAVDESS.
+    ways = train.radio(key="train-way").options
+    assert len(ways) == 2 and ways[0] == "Keep a random fifth of the recordings aside"
+    assert "13 recordings of 6 people test it, the same people" in said
+    assert "not known before its first rounds" in said
+    train.radio(key="train-way").set_value("No test: learn from everybody").run()
+    assert "48 recordings of 6 people" in words(train) and "Nothing tests it" in words(train)
+
+
+def test_a_recipe_says_what_its_authors_claim(recordings, train):
+    train.selectbox(key="train-recipe").select("cnn-refined").run()
+    assert "claim **83% right**, tested on voices that it knows" in words(train)
+    train.selectbox(key="train-recipe").select("cnn-bilstm-four").run()
+    assert "also used TESS" in words(train)
+    train.selectbox(key="train-recipe").select("svm").run()
+    assert "no model that the app could use" in words(train)
+    assert not train.slider, "a baseline has neither rounds nor dropout"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("epochs", "not TOML"),
+        ("[training]\nepochs = -1", "training.epochs"),
+        ("[nothing]\nat = 1", "unknown key"),
+        ("[data]\ncorpus = 'tess'", "no recordings of tess here"),
+        ("[training]\nvalidation_speakers = 30", "validation"),
+    ],
+)
+def test_wrong_settings_get_a_sentence(recordings, train, text, says):
+    train.radio(key="train-way").set_value("No test: learn from everybody").run()
+    train.text_area(key="train-toml-swift").set_value(text).run()
+    assert errors(train).startswith("Sorry: ") and says in errors(train)
+    assert "Start training" not in labels(train)
+    train.text_area(key="train-toml-swift").set_value("").run()
+    assert not train.error and "Start training" in labels(train)
+
+
+def test_nothing_chosen_gets_a_sentence(recordings, train):
+    train.pills(key="train-labels-swift-ravdess").set_value(["sad"]).run()
+    assert "at least two emotions" in errors(train)
+    train.pills(key="train-corpora-swift").set_value([]).run()
+    assert "choose what it is to learn from" in errors(train)
+
+
+def test_settings_are_those_of_the_recipe_that_is_trained(recordings, train, runs):
+    train.pills(key="train-labels-swift-ravdess").set_value(["sad", "happy"]).run()
+    train.number_input(key="train-epochs-swift").set_value(7).run()
+    train.slider(key="train-dropout-swift").set_value(0.15).run()
+    train.toggle(key="train-weights-swift").set_value(False).run()
+    train.toggle(key="train-augmentation-swift").set_value(False).run()
+    train.number_input(key="train-seed-swift").set_value(3).run()
+    train.text_area(key="train-toml-swift").set_value("[training]\npatience = 4").run()
+    button(train, "Start training").click().run()
+    (name,) = jobs.runs()
+    assert name == "swift-2", "what came with Undertone is called swift"
+    loaded = recipe.load(runs / name / "recipe.toml")
+    assert loaded.labels == ("happy", "sad") and loaded.training.epochs == 7
+    assert loaded.network.dropout == 0.15 and not loaded.training.class_weights
+    assert loaded.augmentation.speeds == () and loaded.augmentation.noise == 0
+    assert (loaded.training.seed, loaded.training.patience) == (3, 4)
+    assert jobs.status(name).protocol == "random-80-20"
+
+
+def test_a_training_is_watched_cancelled_and_gone_on_with(recordings, train, monkeypatch):
+    train.text_area(key="train-toml-swift").set_value(TINY).run()
+    button(train, "Start training").click().run()
+    (name,) = jobs.running()
+    assert "Now training **swift\\-2**" in words(train)
+    assert button(train, "Start training").disabled and "is being trained" in words(train)
+    while jobs.status(name).epoch < 2:
+        time.sleep(0.1)
+    train.run()
+    assert len(train.get("plotly_chart")) == 3
+    assert "Learning rate now" in words(train)
+    # A second person sees the same.
+    st.cache_data.clear()
+    button(train, "Stop it").click().run()
+    assert "was cancelled" in words(train)
+    assert not button(train, "Start training").disabled
+    button(train, "See what came of it").click().run()
+    assert "It was cancelled after" in words(train)
+    button(train, "Go on").click().run()
+    assert jobs.running() == [name]
+    button(train, "Stop it").click().run()
+    button(train, "Delete it").click().run()
+    assert jobs.runs() == []
+    assert "Nothing has been trained here yet" in words(train)
+
+
+def test_a_training_that_another_has_started_is_seen(recordings, train):
+    (name,) = jobs.start([Order(recipe.load("swift", [*TOY, "training.epochs=2000"]))])
+    train.run()
+    assert f"Now training **{name.replace('-', chr(92) + '-')}**" in words(train)
+    assert button(train, "Start training").disabled
+
+
+def test_who_comes_too_late_gets_a_sentence(recordings, train):
+    jobs.start([Order(recipe.load("swift", [*TOY, "training.epochs=2000"]))])
+    button(train, "Start training").click().run()
+    assert "another training goes on" in errors(train)
+
+
+def test_a_training_that_fails_says_why(recordings, train):
+    four = 'labels=["neutral", "happy", "sad", "angry"]'
+    (name,) = jobs.start([Order(recipe.load("svm", [four, "data.corpus=savee"]))])
+    train.run()
+    until_over()
+    train.run()
+    assert "savee" in errors(train)
+    button(train, "See what came of it").click().run()
+    assert "it stopped: " in errors(train) and "Go on" in labels(train)
+
+
+def test_a_baseline_is_trained_and_shown(recordings, train):
+    train.selectbox(key="train-recipe").select("svm").run()
+    button(train, "Start training").click().run()
+    until_over()
+    train.run()
+    assert "“svm” is finished" in words(train).replace("\\", "")
+    button(train, "See what came of it").click().run()
+    assert "Tried on 13 recordings of 6 speakers" in words(train)
+    assert "expect much less with voices that it does not know" in words(train)
+    assert "no model that the app could use" in words(train)
+    assert "Use this model" not in labels(train)
+    train.session_state["train-tabs"] = "Learning"
+    train.run()
+    assert "no curve to show" in words(train)
+
+
+@pytest.fixture
+def results(finished, recordings, train):
+    return view(train, "Results")
+
+
+def tab(app, name):
+    app.session_state["train-tabs"] = name
+    return app.run()
+
+
+def test_a_finished_training_says_whom_it_was_tried_on(results):
+    assert "who also decided when it stopped learning (validation)" in words(results)
+    assert {metric.label for metric in results.metric} == {
+        "Right",
+        "Mean over emotions",
+        "Guessing",
+    }
+
+
+def test_its_model_is_used_and_taken_back(results):
+    button(results, "Use this model").click().run()
+    assert shelf.active().name == "toy" and button(results, "In use").disabled
+    button(results, "Delete it").click().run()
+    assert "in use" in errors(results) and shelf.active().name == "toy"
+    button(results, "Back to swift").click().run()
+    assert shelf.active().name == "swift"
+    button(results, "Delete it").click().run()
+    assert "Nothing has been trained here yet" in words(results)
+
+
+def test_clips_of_a_cell_are_listed_and_played(results):
+    results.selectbox(key="train-row").select("sad").run()
+    results.selectbox(key="train-column").select("sad").run()
+    table = outcome.read(jobs.run_folder("toy")).answers.table
+    count = ((table.emotion == "sad") & (table.heard == "sad")).sum()
+    assert count and f"{count} recording" in words(results)
+    assert results.get("audio")
+    results.selectbox(key="train-row").select("happy").run()
+    assert results.session_state["train-cell"] == ("happy", "sad")
+
+
+def test_recordings_that_are_gone_are_said_to_be(results, tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_DATA_DIR", str(tmp_path / "nothing"))
+    results.selectbox(key="train-row").select("sad").run()
+    results.selectbox(key="train-column").select("sad").run()
+    assert "is not here any more" in words(results).replace("\\", "")
+    assert not results.get("audio")
+
+
+@pytest.mark.parametrize(
+    ("name", "charts", "says"),
+    [
+        ("Learning", 4, "·e² "),
+        ("Emotions and people", 0, "Precision"),
+        ("Sureness", 2, "Calibration error (ECE)"),
+        ("ROC and PR", 2, "area under the curve"),
+    ],
+)
+def test_every_figure_is_drawn_when_it_is_looked_at(results, name, charts, says):
+    tab(results, name)
+    assert len(results.get("plotly_chart")) == charts
+    tables = " ".join(str(each.value) for each in (*results.table, *results.dataframe))
+    assert says in words(results) + tables
+    assert all(chart.proto.alt for chart in results.get("plotly_chart"))
+
+
+def test_people_are_scored(results):
+    tab(results, "Emotions and people")
+    emotions, sexes, speakers = (each.value for each in results.dataframe)
+    assert list(emotions.Emotion) == ["neutral", "happy", "sad", "angry"]
+    assert emotions.Recordings.sum() == sexes.Recordings.sum() == speakers.Recordings.sum() == 16
+    assert set(sexes.Who) == {"female", "male"} and len(speakers) == 2
+
+
+def test_everything_can_be_taken_away(results):
+    tab(results, "Files")
+    assert {each.label for each in results.get("download_button")} == {
+        "Recipe (TOML)",
+        "All figures (JSON)",
+        "Emotions (CSV)",
+        "Every answer (CSV)",
+        "Who learned, who tested (JSON)",
+        "Rounds (CSV)",
+    }
+    assert "48 to learn from" in words(results)
+
+
+def test_a_damaged_run_gets_a_sentence_and_can_be_deleted(finished, train):
+    (finished / "predictions.parquet").write_bytes(b"damaged")
+    view(train, "Results")
+    assert "cannot be read" in errors(train)
+    button(train, "Delete it").click().run()
+    assert not finished.exists()
+
+
+def test_what_was_measured_beforehand_is_shown_at_once(train, tmp_path):
+    systems = [SYSTEM | {"ravdess-5fold": NEW | {"uar": 0.35}}]
+    (tmp_path / "systems.json").write_text(json.dumps(systems))
+    view(train, "Known or new voices")
+    (chart,) = train.get("plotly_chart")
+    assert f"{KNOWN['uar']:.0%} with voices it knows, 35% with voices" in chart.proto.alt
+    assert "Why they differ" in words(train) and "mean of 3 trainings" in words(train)
+
+
+def test_an_incomplete_corpus_cannot_show_the_difference(recordings, train):
+    view(train, "Known or new voices")
+    assert "cannot be measured here" in words(train)
+    assert "Why they differ" not in words(train)

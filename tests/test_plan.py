@@ -1,0 +1,185 @@
+import dataclasses
+import json
+import shutil
+import tomllib
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ser_core import library, plan, recipe
+from ser_core.errors import UndertoneError
+from ser_core.recipe import RecipeError
+from ser_core.recipe_text import settings_of, spelled, to_toml
+from tests.helpers import TOY
+
+FOUR = 'labels=["neutral", "happy", "sad", "angry"]'
+SVM = recipe.load("svm", [FOUR, 'data.channels=["speech"]'])
+
+
+@pytest.fixture
+def manifests(toy_ravdess, monkeypatch):
+    monkeypatch.setenv("SER_DATA_DIR", str(toy_ravdess))
+    return {"ravdess": library.manifest("ravdess")}
+
+
+def corpus(name, emotions, speakers=6, channel="speech"):
+    """A manifest of one recording an emotion and speaker."""
+    rows = [
+        (f"{name}/{s}-{e}", name, f"{name}-{s}", "fm"[s % 2], e, "a sentence", channel)
+        for s in range(speakers)
+        for e in emotions
+    ]
+    columns = ["id", "corpus", "speaker", "sex", "emotion", "sentence", "channel"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.mark.parametrize("name", plan.shipped())
+def test_a_recipe_written_down_is_the_same_recipe(name, tmp_path):
+    loaded = plan.shipped()[name]
+    file = tmp_path / "recipe.toml"
+    file.write_text(to_toml(loaded), "utf-8")
+    assert recipe.load(file) == loaded
+    kept = json.loads(json.dumps(dataclasses.asdict(loaded)))
+    assert to_toml(kept) == to_toml(loaded)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(st.one_of(TEXTS, st.integers(-(2**60), 2**60), st.floats(allow_nan=False), st.booleans()))
+def test_values_are_spelled_as_toml(value):
+    assert tomllib.loads(f"value = {spelled([value])}")["value"] == [value]
+
+
+def test_our_own_recipe_comes_first_and_baselines_last():
+    names = list(plan.shipped())
+    assert names[0] == "swift"
+    assert sorted(names[-3:]) == ["knn", "random-forest", "svm"]
+
+
+def test_toml_becomes_settings():
+    text = 'labels = ["sad", "happy"]\n[training]\nepochs = 3\n[augmentation]\n'
+    assert settings_of(text) == [
+        'labels=["sad", "happy"]',
+        "training.epochs=3",
+        "augmentation={}",
+    ]
+    loaded = recipe.load("swift", settings_of(text))
+    assert loaded.training.epochs == 3 and loaded.augmentation.speeds == ()
+    assert settings_of(" \n") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("epochs", "not TOML.*end of document"),
+        ("[training]\nepochs = 0", "training.epochs"),
+        ("[training]\nepoch = 3", "unknown key 'training.epoch'"),
+        ("training = 3", "training"),
+        ("name = 1979-05-27", "no place for 1979-05-27"),
+        ("[network]\nfilters = [{a = 1}]", "network.filters"),
+        ("x\x00 = 1", "not TOML"),
+    ],
+)
+def test_what_is_no_recipe_gets_a_sentence(text, says):
+    with pytest.raises(RecipeError, match=says):
+        recipe.load("swift", settings_of(text))
+
+
+@given(TEXTS)
+def test_any_text_is_settings_or_a_sentence(text):
+    try:
+        recipe.load("swift", settings_of(text))
+    except UndertoneError as error:
+        assert str(error)
+
+
+def test_recordings_are_those_that_are_asked_for(manifests):
+    found = plan.recordings(SVM, manifests)
+    assert len(found) == 64 and set(found.emotion) == set(SVM.labels)
+    with pytest.raises(plan.PlanError, match="calm or fearful or disgust or surprised"):
+        plan.recordings(recipe.load("svm"), manifests)
+    with pytest.raises(plan.PlanError, match="no recordings of tess, savee here"):
+        plan.recordings(recipe.load("cnn-bilstm-four"), manifests)
+
+
+def loaded_here(name, manifests, corpora=()):
+    return recipe.load(name, plan.suited(recipe.load(name), manifests, corpora))
+
+
+def test_a_recipe_makes_do_with_what_is_here(manifests):
+    found = loaded_here("svm", manifests)
+    assert found.labels == ("neutral", "happy", "sad", "angry")
+    assert found.data.channels == ("speech",) and found.data.corpus == "ravdess"
+    assert loaded_here("cnn-bilstm-four", manifests).data.corpus == "ravdess"
+    plan.recordings(found, manifests)
+
+
+def test_other_recordings_can_be_chosen_instead():
+    here = {"savee": corpus("savee", ["happy", "sad"]), "tess": corpus("tess", ["angry", "calm"])}
+    assert loaded_here("svm", here).data.corpus == "savee"
+    both = loaded_here("svm", here, ["savee", "tess"])
+    assert both.data.corpora == ("savee", "tess")
+    assert both.labels == ("calm", "happy", "sad", "angry"), "in the recipe's order"
+    sung = {"mine": corpus("mine", ["neutral", "disgust"], channel="song")}
+    found = loaded_here("cnn-lstm-six", sung)
+    assert found.data.channels == ("song",)
+    assert found.labels == ("neutral", "disgust"), "one of its own emotions would be too few"
+    assert plan.suited(recipe.load("svm"), {}) == []
+
+
+def test_protocols_that_do_not_fit_say_why(manifests):
+    found = plan.protocols(SVM, plan.recordings(SVM, manifests))
+    assert [name for name, reason in found.items() if not reason] == ["random-80-20"]
+    assert "complete the corpus" in found["ravdess-5fold"]
+    few = corpus("savee", ["happy", "sad"], speakers=1)
+    assert "too few recordings" in plan.protocols(SVM, few)["random-80-20"]
+
+
+def test_savee_can_be_tested_on_its_speakers():
+    manifest = corpus("savee", ["happy", "sad"])
+    names = dict(
+        zip(sorted(set(manifest.speaker)), ["dc", "je", "jk", "kl", "x", "y"], strict=True)
+    )
+    manifest["speaker"] = "savee-" + manifest.speaker.map(names)
+    assert plan.protocols(SVM, manifest)["savee-loso"] == ""
+    split = plan.split(SVM, manifest, "savee-loso", 1)
+    assert set(manifest.speaker[split.test]) == {"savee-je"}
+    nobody = plan.split(SVM, manifest, None, 0)
+    assert len(nobody.test) == 0 and len(nobody.train) == 8
+
+
+@pytest.fixture
+def runs(tmp_path, toy_run, monkeypatch):
+    shutil.copytree(toy_run, tmp_path / "toy")
+    monkeypatch.setenv("SER_RUNS_DIR", str(tmp_path))
+    return ["toy"]
+
+
+def test_speed_and_size_come_from_earlier_runs(runs, tmp_path):
+    same = recipe.load("swift", TOY)
+    found = plan.speed(same, runs)
+    events = [json.loads(line) for line in (tmp_path / "toy/events.jsonl").read_text().splitlines()]
+    clips = json.loads((tmp_path / "toy/run.json").read_text())["utterances"]["train"]
+    assert found.run == "toy"
+    assert 0 < found.seconds * clips * len(events) <= 3 * events[-1]["seconds"]
+    doubled = recipe.load("swift", [*TOY, "training.epochs=80"])
+    assert plan.minutes(doubled, found, clips) == pytest.approx(
+        2 * plan.minutes(same, found, clips)
+    )
+    assert (
+        plan.parameters(same, runs)
+        == json.loads((tmp_path / "toy/metrics.json").read_text())["parameters"]
+    )
+
+
+def test_other_networks_tell_nothing(runs):
+    other = recipe.load("swift", [*TOY, "network.lstm_units=9"])
+    assert plan.speed(other, runs) is None and plan.parameters(other, runs) is None
+    assert plan.speed(SVM, runs) is None and plan.parameters(SVM, runs) is None
+
+
+def test_the_shipped_model_is_known(runs):
+    assert plan.parameters(recipe.load("swift"), []) > 100_000

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+
+from ser_core import curves, plots_training
+from ser_core.emotions import EMOTIONS
+from tests.test_curves import LABELS, answers
+
+EVENTS = [
+    {"epoch": epoch, "loss": 2 / epoch, "val_loss": 1 + 1 / epoch, "val_uar": epoch / 20}
+    for epoch in range(1, 11)
+]
+
+
+def test_scores_are_drawn_over_epochs_and_the_best_is_marked():
+    scores = {"loss": "training", "val_loss": "others"}
+    fits = curves.trends(EVENTS, list(scores))
+    figure = plots_training.over_epochs(EVENTS, scores, fits=fits, best=7, shares=False)
+    training, fit, others, _ = figure.data
+    assert list(training.y) == [event["loss"] for event in EVENTS]
+    assert list(training.x) == list(range(1, 11))
+    assert training.line.color != others.line.color == plots_training.VIOLET
+    assert fit.line.dash == "dot" and fit.line.color == training.line.color
+    np.testing.assert_allclose(fit.y, fits["loss"].at(np.array(fit.x)))
+    (best,) = figure.layout.shapes
+    assert best.x0 == best.x1 == 7
+    assert figure.layout.showlegend
+
+
+def test_one_epoch_is_a_point():
+    figure = plots_training.over_epochs(EVENTS[:1], {"val_uar": "others"})
+    assert figure.data[0].mode == "markers" and not figure.layout.shapes
+    assert figure.layout.yaxis.tickformat == ".0%"
+
+
+@pytest.mark.parametrize(("rates", "written"), [(True, ["75", "25", "", "100"]), (False, None)])
+def test_each_cell_of_a_confusion_can_be_chosen(rates, written):
+    labels = ("happy", "sad")
+    figure = plots_training.confusion(
+        [[3, 1], [0, 8]], labels, rates=rates, picked=("happy", "sad")
+    )
+    cells, points = figure.data
+    assert cells.z.tolist() == [[0.75, 0.25], [0, 1]]
+    assert [tuple(pair) for pair in points.customdata] == [
+        ("happy", "happy"),
+        ("happy", "sad"),
+        ("sad", "happy"),
+        ("sad", "sad"),
+    ]
+    # x is what was heard, y what is labelled.
+    assert (points.x[1], points.y[1]) == ("sad", "happy")
+    assert list(points.text) == (written or ["3", "1", "", "8"])
+    (frame,) = figure.layout.shapes
+    assert (frame.x0, frame.y0) == (0.5, -0.5)
+
+
+def test_an_emotion_without_recordings_divides_by_nothing():
+    figure = plots_training.confusion([[0, 0], [1, 1]], ("happy", "sad"), rates=True)
+    assert np.isfinite(figure.data[0].z).all() and not figure.layout.shapes
+
+
+def test_reliability_shows_both():
+    truth, probabilities = answers(60)
+    bins = curves.reliability(truth, probabilities)
+    before, after = plots_training.reliability(bins, bins[:2]).data
+    assert list(before.x) == [each.confidence for each in bins]
+    assert list(after.y) == [each.accuracy for each in bins[:2]]
+    assert max(before.marker.size) <= 26
+
+
+@pytest.mark.parametrize(("threshold", "marked"), [(0.5, True), (1.1, False)])
+def test_coverage_marks_the_threshold(threshold, marked):
+    curve = curves.coverage(*answers(60))
+    figure = plots_training.coverage(curve, threshold=threshold)
+    assert len(figure.data) == 1 + marked
+    if marked:
+        (x,) = figure.data[1].x
+        assert x == pytest.approx((curve.thresholds >= threshold).sum() / len(curve.x), abs=0.05)
+    assert not figure.layout.showlegend
+
+
+@pytest.mark.parametrize("precision", [False, True])
+def test_every_emotion_has_its_colour(precision):
+    make = curves.precision_recall if precision else curves.roc
+    found = make(*answers(60), LABELS)
+    figure = plots_training.one_vs_rest(found, precision=precision)
+    for label, trace in zip(LABELS, figure.data, strict=True):
+        assert trace.line.color == EMOTIONS[label].colour
+        assert trace.name == f"{label} {found[label].area:.2f}"
+    assert len(figure.layout.shapes) == (0 if precision else 1)
+
+
+def test_known_and_new_stand_side_by_side():
+    figure = plots_training.known_and_new({"Right": 0.8}, {"Right": 0.4})
+    known, new = figure.data
+    assert (list(known.y), list(new.y)) == ([0.8], [0.4])
+    assert (known.text[0], new.text[0]) == ("80%", "40%")
+    assert known.marker.color != new.marker.color
