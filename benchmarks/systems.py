@@ -4,7 +4,7 @@ Every recipe which says what its authors claim is run under their protocol and u
 `ravdess-5fold`; a fold that was run is not run again. With two cores and three seeds it takes some
 hours, the baselines minutes.
 
-    python -m benchmarks.systems [--unseen-seeds N] [RECIPE …]
+    python -m benchmarks.systems [--seeds N] [--unseen-seeds N] [RECIPE …]
 """
 
 import argparse
@@ -19,7 +19,6 @@ from ser_core.recognizer import runs_dir
 
 RESULTS = Path(__file__).parent / "results" / "systems.json"
 UNSEEN = "ravdess-5fold"
-SEEDS = 3
 
 
 def published() -> list[str]:
@@ -28,7 +27,7 @@ def published() -> list[str]:
     return [name for name in names if recipe.load(name).published]
 
 
-def measure(name: str, unseen_seeds: int) -> dict:
+def measure(name: str, seeds: int, unseen_seeds: int) -> dict:
     """Run a recipe by both protocols and return what came out."""
     loaded = recipe.load(name)
     dataset.load(loaded)  # with every core, so that the folds find its features
@@ -39,15 +38,15 @@ def measure(name: str, unseen_seeds: int) -> dict:
         "labels": len(loaded.labels),
         "published": asdict(loaded.published),
     }
-    for protocol, seeds in ((loaded.published.protocol, SEEDS), (UNSEEN, unseen_seeds)):
-        if not seeds:
+    for protocol, count in ((loaded.published.protocol, seeds), (UNSEEN, unseen_seeds)):
+        if not count:
             continue
         folder = runs_dir() / "crossval" / f"{name}-{loaded.digest}" / protocol
         results = crossval.crossval(
             loaded,
             protocol,
             folder,
-            seeds=seeds,
+            seeds=count,
             jobs=os.cpu_count() or 1,
             on_fold=lambda result, total, protocol=protocol: print(
                 f"{name} {protocol} seed {result.seed} fold {result.fold}: {result.uar:.1%}",
@@ -55,7 +54,7 @@ def measure(name: str, unseen_seeds: int) -> dict:
                 flush=True,
             ),
         )
-        command = crossval.command(name, protocol, seeds)
+        command = crossval.command(name, protocol, count)
         found[protocol] = asdict(crossval.summarise(loaded, protocol, results, command))
         found["parameters"] = results[0].parameters
         found["environment"] = results[0].environment
@@ -87,12 +86,12 @@ def _mean_sd(row: dict, score: str) -> str:
     return f"{mean} ± {100 * row[score + '_sd']:.1f}" if row["seeds"] > 1 else f"{mean} (1 seed)"
 
 
-def main(names: list[str], unseen_seeds: int) -> None:
+def main(names: list[str], seeds: int, unseen_seeds: int) -> None:
     """Measure some recipes, or all; keep what was measured of the others."""
     known = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else []
     rows = {row["recipe"]: row for row in known}
     for name in names or published():
-        rows[name] = measure(name, unseen_seeds)
+        rows[name] = measure(name, seeds, unseen_seeds)
         kept = [rows[other] for other in sorted(rows)]
         RESULTS.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
     print(table([rows[name] for name in sorted(rows)]))
@@ -101,6 +100,7 @@ def main(names: list[str], unseen_seeds: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipes", nargs="*", help="all that are published, if none is named")
-    parser.add_argument("--unseen-seeds", type=int, default=SEEDS)
+    parser.add_argument("--seeds", type=int, default=3, help="under the published protocol")
+    parser.add_argument("--unseen-seeds", type=int, default=3, help="on unseen speakers; 0: later")
     arguments = parser.parse_args()
-    main(arguments.recipes, arguments.unseen_seeds)
+    main(arguments.recipes, arguments.seeds, arguments.unseen_seeds)

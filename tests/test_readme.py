@@ -3,7 +3,7 @@ from dataclasses import asdict
 
 import pytest
 
-from ser_core import bundle
+from ser_core import bundle, recipe
 from ser_core.card import headline, results_table
 from ser_core.recognizer import MODELS, find_model
 from tests.helpers import ROOT
@@ -44,6 +44,16 @@ def test_the_speeds_are_the_benchmarks():
     from benchmarks.predict import RESULTS, table
 
     assert table(json.loads((RESULTS / "predict.json").read_text())) in README
+
+
+def test_the_systems_are_the_measured_ones():
+    from benchmarks.systems import RESULTS, published, table
+
+    rows = json.loads(RESULTS.read_text())
+    assert table(rows) in README
+    assert [row["recipe"] for row in rows] == published()
+    for row in rows:
+        assert row["digest"] == recipe.load(row["recipe"]).digest, "measured as it is now"
 
 
 @pytest.mark.parametrize("line", README.splitlines())

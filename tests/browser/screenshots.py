@@ -1,7 +1,8 @@
 """Photographs every page: `python -m tests.browser.screenshots`.
 
 All pictures go to `.cache/screenshots/`, those that the README shows also to
-`assets/screenshots/`.
+`assets/screenshots/`. Explore and Train are pictured with the recordings in `SER_DATA_DIR`; without
+any they are empty, and what the README shows of them is left as it is.
 """
 
 import io
@@ -11,8 +12,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import soundfile
-from playwright.sync_api import Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
+from ser_core.corpora import installed
 from tests.browser.serving import (
     ANSWER,
     ROOT,
@@ -34,6 +36,8 @@ IN_README = (
     "recognize-phone-light",
     "timeline-desktop-light",
     "live-desktop-light",
+    "explore-map-desktop-light",
+    "models-desktop-light",
 )
 SAMPLE = "Singsong"
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -97,6 +101,17 @@ def compared(page: Page) -> None:
         settle(page)
 
 
+def explore(browser: Browser, url: str, name: str, look: dict) -> None:
+    """Photograph each view of the Explore page, if there is something to explore."""
+    page = open_page(browser, f"{url}/explore", **look)
+    photograph(page, f"explore-{name}")
+    for view in ("Compare", "Statistics", "Map", "Game") if installed() else ():
+        page = open_page(browser, f"{url}/explore", **look)
+        page.get_by_role("radio", name=view).click()
+        settle(page)
+        photograph(page, f"explore-{view.lower()}-{name}")
+
+
 def live(playwright: Playwright, url: str) -> None:
     """Photograph the Live page from permission to summary."""
     microphone = EVERYTHING / "microphone.wav"
@@ -150,7 +165,9 @@ def main() -> None:
                 page = open_page(browser, url, **look)
                 reach(page)
                 photograph(page, f"{state}-{name}")
-            photograph(open_page(browser, f"{url}/about", **look), f"about-{name}")
+            explore(browser, url, name, look)
+            for path in ("train", "models", "about"):
+                photograph(open_page(browser, f"{url}/{path}", **look), f"{path}-{name}")
         browser.close()
         live(playwright, url)
 
