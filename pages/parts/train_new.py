@@ -37,6 +37,13 @@ def protocols(digest: str, rows: int, _loaded: Recipe, _manifest: pd.DataFrame) 
     return plan.protocols(_loaded, _manifest)
 
 
+@st.cache_data(max_entries=32, show_spinner=False)
+def _split(
+    digest: str, seed: int, rows: int, protocol: str | None, fold: int, _loaded, _manifest
+) -> Split:
+    return plan.split(_loaded, _manifest, protocol, fold)
+
+
 def nothing_here() -> None:
     """Say where recordings are to be had."""
     st.info("There are no recordings to learn from yet. Get some on the Explore page first.")
@@ -63,7 +70,8 @@ def show(manifests: Mapping[str, pd.DataFrame]) -> None:
             loaded = _settings(name, manifests)
             manifest = plan.recordings(loaded, manifests)
             protocol, fold = _test(loaded, manifest)
-            split = plan.split(loaded, manifest, protocol, fold)
+            known = (loaded.digest, loaded.training.seed, len(manifest))
+            split = _split(*known, protocol, fold, loaded, manifest)
         except UndertoneError as error:
             st.error(plain(f"Sorry: {error}."))
             return

@@ -99,6 +99,12 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+# A figure that is the same as before is not drawn again.
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _figure(name: str, begun: str, epoch: int, scores: tuple, shares: bool, _events):
+    return plots_training.over_epochs(_events, dict(scores), shares=shares)
+
+
 def _curves(now: Status) -> None:
     last = now.events[-1]
     charts = (
@@ -111,7 +117,7 @@ def _curves(now: Status) -> None:
         with column:
             st.markdown(f"**{title}**")
             st.plotly_chart(
-                plots_training.over_epochs(now.events, scores, shares=shares),
+                _figure(now.name, now.begun, now.epoch, tuple(scores.items()), shares, now.events),
                 config=_BAR,
                 key=f"train-live-{next(iter(scores))}",
                 alt=f"{title} over {now.epoch} rounds, now: {told}",

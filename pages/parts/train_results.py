@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.parts import models_one, train_figures, train_now
 from pages.parts.hearing import plain
-from ser_core import jobs, outcome, plan, plots, shelf
+from ser_core import jobs, outcome, plan, shelf
 from ser_core.errors import UndertoneError
 from ser_core.jobs import State, Status
 from ser_core.outcome import Outcome
@@ -75,17 +75,17 @@ def _headline(known: Outcome) -> None:
     """Say how well it hears, whom that was tried on, and what that is worth."""
     scores = known.scores
     with st.container(horizontal=True):
-        st.metric("Right", plots.percent(scores["accuracy"]), border=True, width=150)
+        st.metric("Right", f"{scores['accuracy']:.0%}", border=True, width=150)
         st.metric(
             "Mean over emotions",
-            plots.percent(scores["uar"]),
+            f"{scores['uar']:.0%}",
             border=True,
             width=190,
             help="UAR (unweighted average recall): how often it is right, averaged over the "
             "emotions, so that frequent ones do not count for more.",
         )
         guess = 1 / len(known.answers.labels)
-        st.metric("Guessing", plots.percent(guess), border=True, width=150)
+        st.metric("Guessing", f"{guess:.0%}", border=True, width=150)
     people = ", ".join(speaker for speaker in known.speakers[:12])
     people += " …" if len(known.speakers) > 12 else ""
     tried = f"Tried on {scores['n']:,} recordings of {len(known.speakers)} speakers"

@@ -17,10 +17,18 @@ def playwright():
 
 
 @pytest.fixture(scope="session")
-def browser(playwright):
+def chromium(playwright):
     browser = serving.launch(playwright)
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    """A browser without pages; those that a test leaves open would take time from the next."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
 
 
 @pytest.fixture(scope="session")
