@@ -266,6 +266,9 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+_RECIPE = TypeAdapter(Recipe)
+
+
 def _not_at_default(value):
     if not is_dataclass(value):
         return value
@@ -301,7 +304,7 @@ def load(name_or_path: str | Path, settings: Iterable[str] = ()) -> Recipe:
     for setting in settings:
         _set(table, setting)
     try:
-        return TypeAdapter(Recipe).validate_python(table)
+        return _RECIPE.validate_python(table)
     except ValidationError as error:
         raise RecipeError(_sentence(error)) from None
 
