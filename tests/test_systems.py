@@ -34,12 +34,12 @@ def toy_data(toy_ravdess, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "shape", "parameters"),
     [
-        ("cnn", (116,), None),
+        ("cnn", (80, 58), None),
         ("cnn-bilstm-four", (300, 54), None),
         ("cnn-lstm", (80, 58), None),
         ("cnn-lstm-six", (80, 226), None),
-        ("cnn-refined", (116,), None),
-        ("crnn-multifeature", (160, 64), None),
+        ("cnn-refined", (80, 58), None),
+        ("crnn-multifeature", (80, 64), None),
         ("lstm", (80, 58), None),
         ("mel-cnn-bilstm", (160, 64), None),
         ("swift", (188, 64), 827_913),
