@@ -88,8 +88,13 @@ class DescriptorSpec:
     @property
     def digest(self) -> str:
         """A short hash which changes with any field."""
-        text = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest(self)
+
+
+def digest(spec) -> str:
+    """Return a short hash of a dataclass, which changes with any of its fields."""
+    text = json.dumps(asdict(spec), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def window(samples: np.ndarray, spec: DescriptorSpec) -> np.ndarray:

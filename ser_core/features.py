@@ -4,11 +4,9 @@ The log-mel path is numpy alone, because librosa's first call costs seconds; a t
 librosa's answer.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -63,8 +61,7 @@ class FeatureSpec:
     @property
     def digest(self) -> str:
         """A short hash which changes with any field."""
-        text = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return descriptors.digest(self)
 
 
 def _kind(features) -> str:

@@ -37,6 +37,15 @@ def data_dir() -> Path:
 
 
 @pytest.fixture
+def runs(tmp_path, monkeypatch) -> Path:
+    """A folder for trainings of one's own, empty."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    monkeypatch.setenv("SER_RUNS_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
 def talk() -> audio.Clip:
     return audio.Clip(speech_like(), audio.SAMPLE_RATE, "talk")
 

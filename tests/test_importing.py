@@ -23,14 +23,6 @@ SWIFT = find_model("swift")
 
 
 @pytest.fixture
-def runs(tmp_path, monkeypatch):
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    monkeypatch.setenv("SER_RUNS_DIR", str(folder))
-    return folder
-
-
-@pytest.fixture
 def copy(tmp_path):
     return shutil.copytree(SWIFT, tmp_path / "copy")
 

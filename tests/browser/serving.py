@@ -125,6 +125,17 @@ def settle(page: Page) -> None:
     page.wait_for_load_state("networkidle")
 
 
+def cut_off(page: Page) -> list[str]:
+    """Return the texts of charts that reach beyond their chart."""
+    return page.locator(".main-svg").evaluate_all(
+        """all => all.flatMap(svg => [...svg.querySelectorAll("text")].filter(text => {
+            const inner = text.getBoundingClientRect(), outer = svg.getBoundingClientRect();
+            return inner.width && (inner.left < outer.left - 1 || inner.right > outer.right + 1
+                || inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1);
+        }).map(text => text.textContent))"""
+    )
+
+
 def try_sample(page: Page, title: str) -> None:
     """Choose a sample clip and wait for its answer."""
     page.get_by_role("radio", name=title, exact=True).click()

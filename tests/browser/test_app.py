@@ -7,7 +7,14 @@ import soundfile
 from playwright.sync_api import expect
 
 from tests.browser import serving
-from tests.browser.serving import ANSWER, SAMPLES, open_page, try_sample, wait_for_answer
+from tests.browser.serving import (
+    ANSWER,
+    SAMPLES,
+    cut_off,
+    open_page,
+    try_sample,
+    wait_for_answer,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -117,14 +124,7 @@ def test_nothing_is_cut_off_and_time_axes_line_up(browser, url, viewport):
     expect(page.get_by_role("heading", level=2)).to_have_text(ANSWER)
     main = page.get_by_test_id("stMain")
     assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
-    cut = page.locator(".main-svg").evaluate_all(
-        """all => all.flatMap(svg => [...svg.querySelectorAll("text")].filter(text => {
-            const inner = text.getBoundingClientRect(), outer = svg.getBoundingClientRect();
-            return inner.width && (inner.left < outer.left - 1 || inner.right > outer.right + 1
-                || inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1);
-        }).map(text => text.textContent))"""
-    )
-    assert cut == []
+    assert cut_off(page) == []
     areas = [area.bounding_box() for area in page.locator(".st-key-pictures .nsewdrag").all()]
     assert len(areas) == 2
     assert areas[0]["x"] == areas[1]["x"]

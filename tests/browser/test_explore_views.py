@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import serving
-from tests.browser.serving import open_page, settle, try_sample
+from tests.browser.serving import cut_off, open_page, settle, try_sample
 
 pytestmark = pytest.mark.browser
 
@@ -101,11 +101,4 @@ def test_no_word_on_a_chart_is_cut_off(browser, toy_url, view, viewport):
     expect(page.locator(".main-svg").first).to_be_visible()
     main = page.get_by_test_id("stMain")
     assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
-    cut = page.locator(".main-svg").evaluate_all(
-        """all => all.flatMap(svg => [...svg.querySelectorAll("text")].filter(text => {
-            const inner = text.getBoundingClientRect(), outer = svg.getBoundingClientRect();
-            return inner.width && (inner.left < outer.left - 1 || inner.right > outer.right + 1
-                || inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1);
-        }).map(text => text.textContent))"""
-    )
-    assert cut == []
+    assert cut_off(page) == []

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from ser_core.recognizer import find_model
 from tests.browser import serving
-from tests.browser.serving import open_page, settle, try_sample
+from tests.browser.serving import cut_off, open_page, settle, try_sample
 from tests.browser.test_app import DESKTOP, PHONE, contrast
 
 pytestmark = pytest.mark.browser
@@ -91,14 +91,7 @@ def test_everything_is_readable_and_nothing_is_cut_off(browser, app, scheme, vie
     settle(page)
     main = page.get_by_test_id("stMain")
     assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
-    cut = page.locator(".main-svg").evaluate_all(
-        """all => all.flatMap(svg => [...svg.querySelectorAll("text")].filter(text => {
-            const inner = text.getBoundingClientRect(), outer = svg.getBoundingClientRect();
-            return inner.width && (inner.left < outer.left - 1 || inner.right > outer.right + 1
-                || inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1);
-        }).map(text => text.textContent))"""
-    )
-    assert cut == []
+    assert cut_off(page) == []
     boxes = page.locator(".st-key-architecture .textpoint text").evaluate_all(
         """all => all.map(text => text.getBoundingClientRect()).filter(box => box.width)
             .map(box => [box.left, box.right, Math.round(box.top)])"""

@@ -19,14 +19,6 @@ SWIFT = find_model("swift")
 
 
 @pytest.fixture
-def runs(tmp_path, monkeypatch):
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    monkeypatch.setenv("SER_RUNS_DIR", str(folder))
-    return folder
-
-
-@pytest.fixture
 def mine(runs):
     """A trained model: swift under another name, wrong in a tenth of its held-out answers more."""
     folder = shutil.copytree(SWIFT, runs / "mine" / "model")
