@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from keras import ops
 from scipy.special import log_softmax
 
 from ser_core import networks
@@ -53,15 +54,16 @@ def fit_network(
     batches = Batches(recipe, data, split.train, seed)
     model = networks.build(recipe, scale(recipe, batches.values))
     classifier = keras.Model(model.input, model.output["logits"])
+    validation = windows(recipe, data.truth, data.features, split.validation)
+    # Before the network is compiled, because its copy of it would be, too.
+    guide = Guide(classifier, validation, config, folder, on_epoch)
     classifier.compile(
         optimizer=_optimizer(config, len(batches)),
         loss=keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=config.label_smoothing
         ),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy"), Uar(len(recipe.labels))],
     )
-    validation = windows(recipe, data.truth, data.features, split.validation)
-    guide = Guide(classifier, validation, config, folder, on_epoch)
     if keep:
         guide.checkpoint = folder / CHECKPOINT
     begun = guide.go_on(classifier) if keep else 0
@@ -172,6 +174,31 @@ def windows(
         weights = np.ones(len(truth))
     targets = np.eye(len(recipe.labels), dtype=np.float32)[truth]
     return features.values[chosen], targets, weights.astype(np.float32)
+
+
+class Uar(keras.metrics.Metric):
+    """Unweighted average recall, over the emotions seen; a mixed target is its greater part."""
+
+    def __init__(self, classes: int, name: str = "uar"):
+        """Begin with nothing seen of so many classes."""
+        super().__init__(name=name)
+        self.right, self.seen = (
+            self.add_weight(shape=(classes,), initializer="zeros", name=part)
+            for part in ("right", "seen")
+        )
+
+    def update_state(self, targets, logits, sample_weight=None):
+        """Count the windows of a batch; weights are for the loss."""
+        classes = self.seen.shape[0]
+        truth = ops.one_hot(ops.argmax(targets, axis=1), classes)
+        guess = ops.one_hot(ops.argmax(logits, axis=1), classes)
+        self.right.assign_add(ops.sum(truth * guess, axis=0))
+        self.seen.assign_add(ops.sum(truth, axis=0))
+
+    def result(self):
+        """Return the mean recall."""
+        recall = self.right / ops.maximum(self.seen, 1)
+        return ops.sum(recall) / ops.maximum(ops.sum(ops.cast(self.seen > 0, recall.dtype)), 1)
 
 
 class Guide(keras.callbacks.Callback):

@@ -175,6 +175,22 @@ def test_validation_scores_are_what_they_say(guide):
     assert logs["val_loss"] == pytest.approx(np.mean(-weights * np.log(likelihood)), rel=1e-4)
 
 
+def test_uar_while_training_is_the_mean_recall_of_the_emotions_seen():
+    from sklearn.metrics import balanced_accuracy_score
+
+    rng = np.random.default_rng(0)
+    truth, logits = rng.integers(3, size=64), rng.normal(size=(64, 4)).astype(np.float32)
+    targets = 0.6 * np.eye(4, dtype=np.float32)[truth] + 0.1
+    score = fitting.Uar(classes=4)
+    for part in (slice(0, 40), slice(40, 64)):
+        score.update_state(targets[part], logits[part], sample_weight=rng.random(len(truth[part])))
+    with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
+        expected = balanced_accuracy_score(truth, logits.argmax(axis=1))
+    assert float(score.result()) == pytest.approx(expected)
+    score.reset_state()
+    assert float(score.result()) == 0
+
+
 @pytest.mark.parametrize(
     ("schedule", "patience", "halved", "stops"),
     [("plateau", 6, [2, 4, 6], 6), ("constant", 4, [], 4)],
@@ -275,7 +291,7 @@ def test_a_run_folder_says_everything(tmp_path):
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     assert len(events) == 3
     for event in events:
-        for score in ("accuracy", "val_accuracy", "val_uar"):
+        for score in ("accuracy", "uar", "val_accuracy", "val_uar"):
             assert 0 <= event[score] <= 1
         assert event["loss"] > 0 and event["val_loss"] > 0 and event["learning_rate"] >= 0
     assert list((run / "tensorboard").rglob("events.out.tfevents*"))

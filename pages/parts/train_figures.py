@@ -17,6 +17,7 @@ _SCORES = {
     "val_loss": "Error (loss), validation",
     "accuracy": "Accuracy, training",
     "val_accuracy": "Accuracy, validation",
+    "uar": "UAR, training",
     "val_uar": "UAR, validation",
 }
 _TABS = ("Confusions", "Learning", "Emotions and people", "Sureness", "ROC and PR", "Mistakes")
@@ -58,7 +59,7 @@ def learning(events: Sequence[dict], *, best: int = 0) -> None:
     charts = (
         ("Error (loss)", {"loss": "training", "val_loss": "validation"}, False),
         ("Right (accuracy)", {"accuracy": "training", "val_accuracy": "validation"}, True),
-        ("Mean over emotions (UAR)", {"val_uar": "validation"}, True),
+        ("Mean over emotions (UAR)", {"uar": "training", "val_uar": "validation"}, True),
         ("Learning rate", {"learning_rate": "learning rate"}, False),
     )
     columns = st.columns(2)

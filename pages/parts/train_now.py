@@ -110,10 +110,12 @@ def _curves(now: Status) -> None:
     charts = (
         ("Error (loss)", {"loss": "training", "val_loss": "others"}, False),
         ("Right (accuracy)", {"accuracy": "training", "val_accuracy": "others"}, True),
-        ("Right, mean over emotions (UAR)", {"val_uar": "others"}, True),
+        ("Right, mean over emotions (UAR)", {"uar": "training", "val_uar": "others"}, True),
     )
     for column, (title, scores, shares) in zip(st.columns(3), charts, strict=True):
-        told = ", ".join(f"{name} {last[score]:.3g}" for score, name in scores.items())
+        told = ", ".join(
+            f"{name} {last[score]:.3g}" for score, name in scores.items() if score in last
+        )
         with column:
             st.markdown(f"**{title}**")
             st.plotly_chart(

@@ -84,8 +84,8 @@ def _headline(known: Outcome) -> None:
             help="UAR (unweighted average recall): how often it is right, averaged over the "
             "emotions, so that frequent ones do not count for more.",
         )
-        guess = 1 / len(known.answers.labels)
-        st.metric("Guessing", f"{guess:.0%}", border=True, width=150)
+        guess = 100 / len(known.answers.labels)
+        st.metric("Guessing", f"{guess:.3g}%", border=True, width=150)
     people = ", ".join(speaker for speaker in known.speakers[:12])
     people += " …" if len(known.speakers) > 12 else ""
     tried = f"Tried on {scores['n']:,} recordings of {len(known.speakers)} speakers"
