@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ser_core.card import Card, model_card
 from ser_core.errors import UndertoneError
+from ser_core.fbank import FbankSpec
 from ser_core.features import Features, FeatureSpec
 from ser_core.profile import Space
 
@@ -238,6 +239,8 @@ def _some_windows(card: Card) -> np.ndarray:
     rng, shape = np.random.default_rng(0), (3, *card.features.shape)
     if isinstance(card.features, FeatureSpec):
         noise = rng.uniform(-card.features.top_db, 0, shape)
+    elif isinstance(card.features, FbankSpec):
+        noise = rng.standard_normal(shape)
     else:
         noise = np.array(card.mean) + np.array(card.sd) * rng.standard_normal(shape)
     return noise.astype(np.float32)

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ from ser_core import dataset, evaluation, heldout, profile, splits
 from ser_core.card import Evaluation
 from ser_core.errors import UndertoneError
 from ser_core.recipe import CLASSICAL, Recipe
+
+if TYPE_CHECKING:
+    from ser_core.training import Fitted
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ def run_fold(recipe: Recipe, protocol: str, seed: int, fold: int, folder: Path) 
     if fitted.network is not None:
         population = training.mean_voice(fitted, data, split.train)
         kept = _file(seed, fold, folder).with_suffix(".npz")
-        _keep_embeddings(fitted.network, data, split.test, population, kept)
+        _keep_embeddings(fitted, data, split.test, population, kept)
     partial = _file(seed, fold, folder).with_suffix(".partial")
     partial.write_text(json.dumps(asdict(result)), "utf-8")
     partial.rename(_file(seed, fold, folder))
@@ -186,12 +190,12 @@ def _scores(
 
 
 def _keep_embeddings(
-    model, data: dataset.Dataset, rows: np.ndarray, population: np.ndarray, file: Path
+    fitted: "Fitted", data: dataset.Dataset, rows: np.ndarray, population: np.ndarray, file: Path
 ) -> None:
     """Keep what the model makes of the windows of some rows, and its `profile.Space`."""
     chosen = np.isin(data.features.clip, rows)
-    outputs = model.predict(data.features.values[chosen], batch_size=256, verbose=0)
-    kernel, _ = model.get_layer("logits").get_weights()
+    outputs = fitted.outputs(data.features.values[chosen])
+    kernel, _ = fitted.network.get_layer("logits").get_weights()
     np.savez_compressed(
         file,
         row=data.features.clip[chosen],

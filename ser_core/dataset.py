@@ -1,19 +1,19 @@
 """Corpora as a recipe sees them: which utterances, under which labels, with which features."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ser_core import corpora
+from ser_core import bundle, corpora, extraction
 from ser_core.augment import PLAIN, Variant
 from ser_core.corpora import ready_made
 from ser_core.errors import UndertoneError
 from ser_core.extraction import FeatureSet, extract
 from ser_core.features import Features
-from ser_core.recipe import Recipe
+from ser_core.recipe import Deep, Recipe
 
 # Of a corpus that is there, a recording or two may be damaged; more than this share is a mistake.
 _MOST_UNREADABLE = 0.02
@@ -30,7 +30,8 @@ class Dataset:
     Attributes:
         manifest: a row an utterance.
         truth: int `(utterances,)`, positions in the recipe's labels.
-        features: windows; their `clip` is a row of the manifest.
+        features: windows; their `clip` is a row of the manifest. Of a network with a trunk that is
+            not trained, what that makes of them.
         varied: the same of the recordings changed in each of the recipe's ways, to train on;
             ready-made spectrograms have no such windows.
         left_out: recordings that could not be read, and why.
@@ -72,7 +73,8 @@ def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None)
 
     Args:
         recipe: which utterances and features.
-        on_clip: called after each recording, in each variant, with the number of all of these.
+        on_clip: called after each recording, in each variant, with the number of all of these; once
+            more, if a trunk hears them.
 
     Raises:
         CorpusError: a corpus is missing, or has not the features that the recipe asks for.
@@ -81,6 +83,7 @@ def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None)
     manifest, config = select(recipe), recipe.augmentation
     changed = _changed(manifest, recipe)
     total = len(manifest) + len(config.variants) * int(changed.sum())
+    total *= 2 if isinstance(recipe.network, Deep) else 1
 
     def done() -> None:
         on_clip(total)
@@ -100,7 +103,26 @@ def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None)
         features_of(manifest, recipe.features, variant, changed, on_clip=done)
         for variant in config.variants
     )
-    return Dataset(manifest, truth(manifest, recipe), plain, varied, left_out)
+    if isinstance(recipe.network, Deep):
+        plain, *varied = _through_trunk(recipe, (plain, *varied), done)
+    return Dataset(manifest, truth(manifest, recipe), plain, tuple(varied), left_out)
+
+
+def _through_trunk(
+    recipe: Recipe, sets: Iterable[FeatureSet], on_clip: Callable[[], None]
+) -> list[FeatureSet]:
+    """Return what the trunk of a `deep` network makes of windows: what its head is trained on."""
+    from ser_core import dtdnn  # loads TensorFlow
+
+    blocks = recipe.network.blocks
+    trunk = dtdnn.pretrained(recipe.features.frames, blocks)
+    name = f"{trunk.name}-{blocks}-{bundle.sha256(dtdnn.WEIGHTS)[:16]}"
+    return [
+        extraction.through(
+            lambda windows: trunk.predict(windows, verbose=0), name, features, on_clip=on_clip
+        )
+        for features in sets
+    ]
 
 
 def _changed(manifest: pd.DataFrame, recipe: Recipe) -> np.ndarray:

@@ -90,6 +90,10 @@ class DescriptorSpec:
         """A short hash which changes with any field."""
         return digest(self)
 
+    def frame_count(self, samples: int) -> int:
+        """Return how many frames so many samples have."""
+        return 1 + samples // self.hop_length
+
 
 def digest(spec) -> str:
     """Return a short hash of a dataclass, which changes with any of its fields."""

@@ -5,14 +5,14 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ser_core import audio, augment, features
 from ser_core.augment import PLAIN, Variant
-from ser_core.features import Features
+from ser_core.features import Features, cache_dir
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def cached_windows(path: Path, spec: Features, variant: Variant = PLAIN) -> np.n
     """
     content = Path(path).read_bytes()
     key = hashlib.sha256(content).hexdigest()
-    kept = features.cache_dir() / _CACHE / f"{spec.digest}{variant.name}" / f"{key}.npy"
+    kept = cache_dir() / _CACHE / f"{spec.digest}{variant.name}" / f"{key}.npy"
     try:
         return np.load(kept, allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -90,3 +90,48 @@ def cached_windows(path: Path, spec: Features, variant: Variant = PLAIN) -> np.n
         np.save(file, values)
     os.replace(file.name, kept)
     return values
+
+
+def through(
+    network: Callable[[np.ndarray], np.ndarray],
+    name: str,
+    features: FeatureSet,
+    *,
+    on_clip: Callable[[], None] = lambda: None,
+) -> FeatureSet:
+    """Return what a network that does not change makes of windows: computed once, kept on disk.
+
+    Args:
+        network: from windows `(n, …)` to values `(n, …)`.
+        name: of the network; another one must have another.
+        features: the windows, a recording's together.
+        on_clip: called after each recording, for a progress bar.
+
+    Returns:
+        The same recordings; `values` are float16 and stay in their file until they are asked for.
+    """
+    windows = features.values
+    key = hashlib.sha256(np.ascontiguousarray(windows)).hexdigest()
+    kept = cache_dir() / name / f"{key}.npy"
+    last_of_clip = np.diff(features.clip, append=-1) != 0
+    if kept.exists():
+        for _ in range(last_of_clip.sum()):
+            on_clip()
+    else:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shape = (len(windows), *network(windows[:1]).shape[1:])
+        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
+            # Not through a memory map: on a full disk, that ends the process.
+            with open(f"{scratch}/values.npy", "wb") as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                for start in range(0, len(windows), _TOGETHER):
+                    part = slice(start, start + _TOGETHER)
+                    file.write(network(windows[part]).astype("<f2").tobytes())
+                    for _ in range(last_of_clip[part].sum()):
+                        on_clip()
+            os.replace(f"{scratch}/values.npy", kept)
+    return replace(features, values=np.load(kept, mmap_mode="r", allow_pickle=False))
+
+
+_TOGETHER = 64  # windows

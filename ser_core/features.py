@@ -1,4 +1,4 @@
-"""From samples to what a network sees: windows, of log-mel spectrograms or of descriptors.
+"""From samples to what a network sees: windows of log-mel spectrograms, filter banks, descriptors.
 
 The log-mel path is numpy alone, because librosa's first call costs seconds; a test holds it to
 librosa's answer.
@@ -15,8 +15,9 @@ import numpy as np
 from pydantic import Discriminator, PositiveFloat, PositiveInt, Tag
 from threadpoolctl import ThreadpoolController
 
-from ser_core import audio, descriptors
+from ser_core import audio, descriptors, fbank
 from ser_core.descriptors import DescriptorSpec
+from ser_core.fbank import FbankSpec
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,24 @@ class FeatureSpec:
         """A short hash which changes with any field."""
         return descriptors.digest(self)
 
+    def frame_count(self, samples: int) -> int:
+        """Return how many frames so many samples have."""
+        return 1 + samples // self.hop_length
+
+
+_KINDS = {"kind": "fbank", "names": "descriptors"}
+
 
 def _kind(features) -> str:
-    named = "names" in features if isinstance(features, dict) else hasattr(features, "names")
-    return "descriptors" if named else "log-mel"
+    table = features if isinstance(features, dict) else vars(features)
+    return next((kind for key, kind in _KINDS.items() if key in table), "log-mel")
 
 
-# Which of the two a table means: descriptors have names, a log-mel spectrogram has none.
+# What a table means: filter banks have a kind, descriptors names, a log-mel spectrogram neither.
 Features = Annotated[
-    Annotated[FeatureSpec, Tag("log-mel")] | Annotated[DescriptorSpec, Tag("descriptors")],
+    Annotated[FeatureSpec, Tag("log-mel")]
+    | Annotated[FbankSpec, Tag("fbank")]
+    | Annotated[DescriptorSpec, Tag("descriptors")],
     Discriminator(_kind),
 ]
 
@@ -179,11 +189,11 @@ def window_batches(
         )
     begin, end = audio.speech_bounds(clip.samples, top_db=spec.trim_db)
     samples = clip.samples[begin:end]
-    first = window_starts(1 + len(samples) // spec.hop_length, spec.frames)
+    first = window_starts(spec.frame_count(len(samples)), spec.frames)
     starts = begin / spec.sample_rate + first * (spec.hop_length / spec.sample_rate)
     ends = np.minimum(starts + spec.window_seconds, end / spec.sample_rate)
     wanted = keep(starts, ends) if keep and len(first) > 1 else np.ones(len(first), bool)
-    values = _log_mel if isinstance(spec, FeatureSpec) else _descriptors
+    values = _log_mel if isinstance(spec, FeatureSpec) else _one_by_one
     for batch in range(0, len(first), size):
         chosen = batch + np.flatnonzero(wanted[batch : batch + size])
         if len(chosen):
@@ -196,11 +206,14 @@ def _log_mel(samples: np.ndarray, first: np.ndarray, spec: FeatureSpec) -> np.nd
     return np.stack([_window(power[at : at + spec.frames], spec) for at in first - first[0]])
 
 
-def _descriptors(samples: np.ndarray, first: np.ndarray, spec: DescriptorSpec) -> np.ndarray:
-    """Return the windows of descriptors that begin at some frames, `(windows, …)`."""
+def _one_by_one(
+    samples: np.ndarray, first: np.ndarray, spec: FbankSpec | DescriptorSpec
+) -> np.ndarray:
+    """Return the windows of other features that begin at some frames, `(windows, …)`."""
+    window = fbank.window if isinstance(spec, FbankSpec) else descriptors.window
     begins = first * spec.hop_length
-    length = spec.frames * spec.hop_length
-    return np.stack([descriptors.window(samples[at : at + length], spec) for at in begins])
+    length = round(spec.window_seconds * spec.sample_rate)
+    return np.stack([window(samples[at : at + length], spec) for at in begins])
 
 
 def join(parts: Sequence[Windows], spec: Features) -> Windows:

@@ -17,7 +17,7 @@ from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
 from ser_core.extraction import FeatureSet
 from ser_core.features import FeatureSpec
-from ser_core.recipe import Recipe, Training
+from ser_core.recipe import Deep, Recipe, Training
 from ser_core.splits import Split
 
 CHECKPOINT = "checkpoint.npz"
@@ -52,7 +52,8 @@ def fit_network(
     keras.utils.set_random_seed(seed)
     config = recipe.training
     batches = Batches(recipe, data, split.train, seed)
-    model = networks.build(recipe, scale(recipe, batches.values))
+    network = networks.build(recipe, scale(recipe, batches.values))
+    model = networks.head(network)
     classifier = keras.Model(model.input, model.output["logits"])
     validation = windows(recipe, data.truth, data.features, split.validation)
     # Before the network is compiled, because its copy of it would be, too.
@@ -88,16 +89,32 @@ def fit_network(
             "no epoch had a finite validation loss; set training.learning_rate lower"
         )
     classifier.set_weights(guide.best_weights)
-    return model, guide.best_epoch
+    return network, guide.best_epoch
 
 
 def scale(recipe: Recipe, values: np.ndarray) -> networks.Scale | None:
-    """Return mean and sd of training windows of descriptors; log-mel windows need none."""
+    """Return mean and sd of training windows; log-mel windows need none.
+
+    Of what a trunk made of windows, frames behind a recording's end (zeros) do not count.
+    """
     if isinstance(recipe.features, FeatureSpec):
         return None
+    if isinstance(recipe.network, Deep):
+        return _scale_of_frames(values)
     axes = tuple(range(values.ndim - 1))
     sd = values.std(axis=axes)
     return networks.Scale(values.mean(axis=axes), np.where(sd > 1e-6, sd, 1.0))
+
+
+def _scale_of_frames(values: np.ndarray) -> networks.Scale:
+    count, total, squares = 0, 0.0, 0.0
+    for window in values:  # one by one, for all together are gigabytes
+        frames = window[window.any(axis=1)].astype(np.float32)
+        count, total = count + len(frames), total + frames.sum(axis=0, dtype=float)
+        squares = squares + np.square(frames).sum(axis=0, dtype=float)
+    mean = total / count
+    sd = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    return networks.Scale(mean, np.where(sd > 1e-6, sd, 1.0))
 
 
 def _optimizer(config: Training, steps: int) -> keras.optimizers.Optimizer:
@@ -148,7 +165,8 @@ class Batches(keras.utils.PyDataset):
         chosen = self.order[index * self.size : (index + 1) * self.size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
         config, spec = self.recipe.augmentation, self.recipe.features
-        values, targets = augment(self.values[chosen], self.targets[chosen], config, spec, rng)
+        values = np.asarray(self.values[chosen], np.float32)
+        values, targets = augment(values, self.targets[chosen], config, spec, rng)
         return values, targets, self.weights[chosen]
 
     def on_epoch_end(self) -> None:

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from ser_core.recipe import CnnBiLstm, Conv1d, Crnn, Recipe
+from ser_core import dtdnn
+from ser_core.recipe import CnnBiLstm, Conv1d, Crnn, Deep, Recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +68,15 @@ def average_frames(x, count: int):
     return ops.mean(ops.reshape(x, (-1, frames // count, count, bands)), axis=2)
 
 
-def attentive_statistics(x):
-    """Pool `(n, steps, channels)` over time into its weighted mean and sd, `(n, 2 * channels)`."""
+def attentive_statistics(x, heard=None):
+    """Pool `(n, steps, channels)` over time into its weighted mean and sd, `(n, 2 * channels)`.
+
+    Where `heard`, `(n, steps, 1)`, is zero, nothing is attended to.
+    """
     scores = layers.Dense(64, activation="tanh")(x)
     scores = layers.Dense(1)(scores)
+    if heard is not None:
+        scores = scores - 1e9 * (1 - heard)
     weights = layers.Softmax(axis=1)(scores)
     mean = ops.sum(weights * x, axis=1)
     variance = ops.sum(weights * ops.square(x), axis=1) - ops.square(mean)
@@ -139,11 +145,52 @@ def conv1d(
     return _classifier(window, x, config.dense, classes, config.dropout)
 
 
-def _standardised(window, scale: Scale | None):
+def deep(
+    shape: tuple[int, int], classes: int, config: Deep, scale: Scale | None = None
+) -> keras.Model:
+    """Build a BiLSTM with attentive statistics pooling over a pretrained trunk.
+
+    The trunk has the published weights, which are not to be trained; see `head`. The pooled
+    statistics are the embedding, of which the logits are a linear function: that is what lets
+    `profile` take a voice out of an answer.
+
+    Args:
+        shape: frames in a window and 80 filter banks; behind a clip's end, zeros.
+        classes: how many logits.
+        config: hyper-parameters.
+        scale: of the trunk's channels.
+    """
+    trunk = dtdnn.pretrained(shape[0], config.blocks)
+    x = average_frames(trunk.output, config.averaged_frames)
+    heard = ops.cast(ops.any(ops.not_equal(x, 0), axis=2, keepdims=True), x.dtype)
+    x = _standardised(x, scale, "scale_of_frames") * heard
+    x = layers.SpatialDropout1D(config.channel_dropout)(x)
+    x = layers.Dropout(config.frame_dropout, noise_shape=(None, x.shape[1], 1))(x)
+    x = layers.Dense(config.projected, activation="relu")(x)
+    x = layers.Dropout(config.dropout)(x) * heard
+    x = layers.Concatenate()([x, layers.Bidirectional(_lstm(config.lstm_units, sequences=True))(x)])
+    pooled, attention = attentive_statistics(x, heard)
+    embedding = layers.Activation("linear", name="embedding")(pooled)
+    logits = layers.Dense(classes, name="logits")(layers.Dropout(config.dropout)(embedding))
+    outputs = {"logits": logits, "embedding": embedding, "attention": attention}
+    return keras.Model(trunk.input, outputs, name="deep")
+
+
+def head(network: keras.Model) -> keras.Model:
+    """Return what is trained of a network: of `deep` what is behind its trunk, else the whole.
+
+    The layers are the network's own: who trains the one trains the other.
+    """
+    if network.name != "deep":
+        return network
+    return keras.Model(network.get_layer(dtdnn.FRAMES).output, network.output)
+
+
+def _standardised(values, scale: Scale | None, name: str = "scale"):
     if scale is None:
-        return window
+        return values
     # Not `Normalization`: the ONNX export makes inputs of its constants (Keras 3.15).
-    return layers.Rescaling(1 / scale.sd, -scale.mean / scale.sd, name="scale")(window)
+    return layers.Rescaling(1 / scale.sd, -scale.mean / scale.sd, name=name)(values)
 
 
 def _lstm(units: int, *, sequences: bool = False) -> layers.LSTM:
@@ -163,7 +210,7 @@ def _classifier(window, x, dense: tuple[int, ...], classes: int, dropout: float)
     return keras.Model(window, {"logits": logits, "embedding": embedding})
 
 
-BUILDERS = {"cnn-bilstm": cnn_bilstm, "crnn": crnn, "conv1d": conv1d}
+BUILDERS = {"cnn-bilstm": cnn_bilstm, "crnn": crnn, "conv1d": conv1d, "deep": deep}
 
 
 def build(recipe: Recipe, scale: Scale | None = None) -> keras.Model:

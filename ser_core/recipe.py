@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Union
 
 from annotated_types import Ge, Gt, Interval, Len
 from pydantic import ConfigDict, Discriminator, TypeAdapter, ValidationError
@@ -15,6 +15,7 @@ from ser_core.augment import Augmentation
 from ser_core.descriptors import DescriptorSpec
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
+from ser_core.fbank import FbankSpec
 from ser_core.features import Features, FeatureSpec
 from ser_core.splits import PROTOCOLS
 
@@ -133,6 +134,30 @@ class Conv1d:
 
 
 @dataclass(frozen=True)
+class Deep:
+    """Hyper-parameters of `networks.deep`: a pretrained trunk, which is not trained, and a head.
+
+    Attributes:
+        blocks: of the trunk (`dtdnn.trunk`) that are used.
+        averaged_frames: frames of the trunk averaged into one.
+        projected: channels to which its 1024 are brought first.
+        lstm_units: units in each direction.
+        dropout: rate before the LSTM and before the classifier.
+        frame_dropout: rate at which whole frames of the trunk are dropped, and
+        channel_dropout: whole channels.
+    """
+
+    name: Literal["deep"]
+    blocks: Annotated[int, Interval(ge=1, le=2)] = 2
+    averaged_frames: Positive = 1
+    projected: Positive = 128
+    lstm_units: Positive = 96
+    dropout: Share = 0.3
+    frame_dropout: Share = 0.1
+    channel_dropout: Share = 0.2
+
+
+@dataclass(frozen=True)
 class RandomForest:
     """Hyper-parameters of scikit-learn's random forest, a baseline."""
 
@@ -156,8 +181,9 @@ class Svm:
     c: Annotated[float, Gt(0)] = 10.0
 
 
-Network = Annotated[CnnBiLstm | Crnn | Conv1d | RandomForest | Knn | Svm, Discriminator("name")]
 CLASSICAL = (RandomForest, Knn, Svm)
+_NETWORKS = (CnnBiLstm, Crnn, Conv1d, Deep, *CLASSICAL)
+Network = Annotated[Union[_NETWORKS], Discriminator("name")]  # noqa: UP007
 
 
 @dataclass(frozen=True)
@@ -250,6 +276,8 @@ class Recipe:
             raise ValueError(f"the network {self.network.name} wants features that are pooled")
         if isinstance(self.network, CnnBiLstm) and not log_mel:
             raise ValueError("the network cnn-bilstm wants log-mel features without a name")
+        if isinstance(self.network, Deep) != isinstance(self.features, FbankSpec):
+            raise ValueError('the network deep and features of the kind "fbank" want each other')
 
     @property
     def digest(self) -> str:
@@ -311,7 +339,7 @@ def load(name_or_path: str | Path, settings: Iterable[str] = ()) -> Recipe:
 
 _KEYS = {
     each.name
-    for kind in (CnnBiLstm, Crnn, Conv1d, RandomForest, Knn, Svm, FeatureSpec, DescriptorSpec)
+    for kind in (*_NETWORKS, FeatureSpec, FbankSpec, DescriptorSpec)
     for each in fields(kind)
 }
 

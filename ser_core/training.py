@@ -33,7 +33,8 @@ class Fitted:
     """What fitting gave.
 
     Attributes:
-        outputs: from windows `(n, …)` to `logits` `(n, classes)` and, of a network, `embedding`.
+        outputs: from the dataset's windows `(n, …)` to `logits` `(n, classes)` and, of a network,
+            `embedding`.
         network: with the weights of the best epoch; None for a baseline.
         parameters: how many numbers it consists of.
         epoch: which the best was, from 1; 0 for a baseline.
@@ -214,15 +215,17 @@ def fit(
         def outputs(values: np.ndarray) -> dict[str, np.ndarray]:
             return {"logits": baseline.logits(values)}
     else:
-        from ser_core import fitting  # loads TensorFlow
+        from ser_core import fitting, networks  # load TensorFlow
 
         network, epoch = fitting.fit_network(
             recipe, data, split, seed=seed, folder=folder, keep=keep, on_epoch=on_epoch
         )
         parameters = network.count_params()
 
+        head = networks.head(network)
+
         def outputs(values: np.ndarray) -> dict[str, np.ndarray]:
-            return network.predict(values, batch_size=256, verbose=0)
+            return head.predict(values, batch_size=256, verbose=0)
 
     logits, clip = clip_logits(outputs, data, split.validation)
     temperature = evaluation.fit_temperature(data.truth[clip], logits)

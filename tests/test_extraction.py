@@ -1,6 +1,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import soundfile
 
 from ser_core import extraction, features
@@ -45,3 +46,43 @@ def test_unreadable_recordings_are_named(tmp_path):
     found = extraction.extract([bad, good, tmp_path / "absent.wav"], SPEC)
     assert set(found.failed) == {0, 2}
     assert set(found.clip) == {1} and len(found.clip) == len(found.values) > 1
+
+
+def test_a_network_hears_windows_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_CACHE_DIR", str(tmp_path))
+    rng, calls, told = np.random.default_rng(0), [], []
+    windows = rng.normal(size=(150, 4, 3)).astype(np.float32)
+    clip = np.repeat([2, 5, 9], [100, 1, 49])
+    features_of = extraction.FeatureSet(windows, clip, failed={7: "damaged"})
+
+    def network(values):
+        calls.append(len(values))
+        return 2 * values[:, :2]
+
+    for _ in range(2):
+        heard = extraction.through(network, "twice", features_of, on_clip=lambda: told.append(1))
+        assert heard.values.dtype == np.float16 and heard.values.shape == (150, 2, 3)
+        np.testing.assert_allclose(heard.values, 2 * windows[:, :2], rtol=1e-3)
+        np.testing.assert_array_equal(heard.clip, clip)
+        assert heard.failed == features_of.failed
+        assert sum(calls) == 151, "one window to know the shape, then each once"
+    assert len(told) == 6, "three recordings, twice"
+    other = extraction.through(lambda values: -values, "minus", features_of)
+    np.testing.assert_allclose(other.values, -windows, rtol=1e-3)
+
+
+def test_what_a_network_made_of_windows_is_kept_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_CACHE_DIR", str(tmp_path))
+    windows = np.ones((130, 4, 3), np.float32)
+    features_of = extraction.FeatureSet(windows, np.arange(130), failed={})
+    left = iter(range(2))
+
+    def breaks(values):
+        next(left)
+        return values
+
+    with pytest.raises(StopIteration):
+        extraction.through(breaks, "same", features_of)
+    assert not list(tmp_path.rglob("*.npy"))
+    found = extraction.through(lambda values: values, "same", features_of)
+    np.testing.assert_array_equal(found.values, windows)

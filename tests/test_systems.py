@@ -15,6 +15,7 @@ NETWORKS = sorted(
     name for name, r in RECIPES.items() if not isinstance(r.network, recipe.CLASSICAL)
 )
 BASELINES = sorted(set(RECIPES) - set(NETWORKS))
+ATTENTIVE = ("deep", "swift")
 SMALL = (
     'labels=["neutral", "happy", "sad", "angry"]',
     "data.corpus=ravdess",
@@ -40,6 +41,7 @@ def toy_data(toy_ravdess, monkeypatch):
         ("cnn-lstm-six", (80, 226), None),
         ("cnn-refined", (80, 58), None),
         ("crnn-multifeature", (80, 64), None),
+        ("deep", (298, 80), 4_046_249),
         ("lstm", (80, 58), None),
         ("mel-cnn-bilstm", (160, 64), None),
         ("swift", (188, 64), 827_913),
@@ -48,19 +50,20 @@ def toy_data(toy_ravdess, monkeypatch):
 def test_networks_have_golden_shapes(name, shape, parameters):
     loaded = RECIPES[name]
     values = np.random.default_rng(0).normal(-40, 10, (3, *shape)).astype(np.float32)
-    model = networks.build(
-        loaded, networks.Scale(np.full(shape[-1], -40.0), np.full(shape[-1], 10.0))
-    )
+    channels = 1024 if name == "deep" else shape[-1]
+    scale = networks.Scale(np.full(channels, -40.0), np.full(channels, 10.0))
+    model = networks.build(loaded, scale)
     outputs = model(values)
     assert loaded.features.shape == shape == model.input_shape[1:]
     assert outputs["logits"].shape == (3, len(loaded.labels))
-    assert ("attention" in outputs) == (name == "swift")
+    assert ("attention" in outputs) == (name in ATTENTIVE)
     assert parameters is None or model.count_params() == parameters
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_is_trained_shipped_and_heard(name, tmp_path):
-    settings = [*SMALL, 'augmentation.only=["sad"]'] if name == "cnn-bilstm-four" else SMALL
+    more = {"cnn-bilstm-four": ['augmentation.only=["sad"]'], "deep": ["network.blocks=1"]}
+    settings = [*SMALL, *more.get(name, [])]
     loaded = recipe.load(name, settings)
     data = dataset.load(loaded)
     kinds = len(loaded.augmentation.variants)
@@ -74,7 +77,7 @@ def test_a_network_is_trained_shipped_and_heard(name, tmp_path):
         heard = recognizer.predict(audio.Clip(speech_like(seconds), 16_000, "talk"))
         assert sum(heard.probabilities.values()) == pytest.approx(1)
         assert tuple(heard.probabilities) == card.labels
-    assert (len(heard.attention) > 0) == (name == "swift")
+    assert (len(heard.attention) > 0) == (name in ATTENTIVE)
     if len(loaded.features.shape) == 1 or hasattr(loaded.features, "names"):
         assert len(card.mean) == len(card.sd) == loaded.features.shape[-1]
 
