@@ -13,6 +13,9 @@ from pathlib import Path
 from ser_core.bundle import BundleError
 from ser_core.card import Card
 
+FRAMES = "frames"  # the last layer of a pretrained trunk (`dtdnn`)
+TRUNK = "Trunk"
+
 # Layers that learn nothing and change no shape: to be listed, but not to be drawn.
 _QUIET = {
     "Activation", "BatchNormalization", "Dropout", "GaussianNoise", "LayerNormalization",
@@ -78,7 +81,11 @@ def read(folder: Path) -> tuple[Layer, ...]:
 
 
 def drawn(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """Return the layers worth drawing, each with the drawn layers it depends on as inputs."""
+    """Return the layers worth drawing, each with the drawn layers it depends on as inputs.
+
+    A pretrained trunk is drawn as one, for it has hundreds.
+    """
+    layers = _one_trunk(layers)
     reached: dict[str, tuple[str, ...]] = {}
     found = []
     for layer in layers:
@@ -88,6 +95,22 @@ def drawn(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
         if not layer.quiet:
             found.append(replace(layer, inputs=inputs))
     return tuple(found)
+
+
+def _one_trunk(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    last = next((at for at, layer in enumerate(layers) if layer.name == FRAMES), -1)
+    inside = [layer for layer in layers[: last + 1] if layer.kind != "InputLayer"]
+    if not inside:
+        return layers
+    count = sum(1 for layer in inside if layer.kind.startswith(("Conv", "Dense")))
+    trunk = replace(
+        inside[-1],
+        kind=TRUNK,
+        detail=f"{count} layers",
+        parameters=sum(layer.parameters for layer in inside),
+        inputs=tuple(layer.name for layer in layers[: last + 1] if layer.kind == "InputLayer"),
+    )
+    return (*(layer for layer in layers[:last] if layer not in inside), trunk, *layers[last + 1 :])
 
 
 def receptive_field(layers: tuple[Layer, ...], card: Card) -> float | None:

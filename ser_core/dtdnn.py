@@ -13,10 +13,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from ser_core.architecture import FRAMES
 from ser_core.fbank import BANDS
 
 WEIGHTS = Path(__file__).parent.parent / "models/campplus/weights.npz"
-FRAMES = "frames"  # the name of the layer whose output is the trunk's
 GROWTH = 32
 BLOCKS = ((12, 1), (24, 2), (16, 2))  # layers and dilation of each
 _SEGMENT = 100  # steps (of 20 ms) over which the context of a gate is averaged

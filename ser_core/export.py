@@ -16,7 +16,9 @@ from typing import Literal, get_args
 from ser_core import apart, shelf
 from ser_core.bundle import BundleError
 from ser_core.card import Card
+from ser_core.descriptors import DescriptorSpec
 from ser_core.errors import UndertoneError
+from ser_core.fbank import FbankSpec
 from ser_core.features import FeatureSpec
 
 Format = Literal["keras", "onnx", "litert", "bundle"]
@@ -171,7 +173,7 @@ def readme(name: str, card: Card, format: Format, program: str) -> str:
     spec = card.features
     shape = " × ".join(map(str, spec.shape))
     labels = "\n".join(f"{index}. {label}" for index, label in enumerate(card.labels))
-    how = _HOW_LOG_MEL if isinstance(spec, FeatureSpec) else _HOW_BY_UNDERTONE
+    how = _HOW[type(spec)]
     needs = f"librosa and {_NEEDS[format]}"
     if not isinstance(spec, FeatureSpec):
         needs = f"{_NEEDS[format]}, and Undertone's own folder on the path,"
@@ -213,7 +215,7 @@ It needs {needs} and is called `python example.py talk.wav`.
 """
 
 
-_HOW_LOG_MEL = """\
+_LOG_MEL_IN_WORDS = """\
 Mono at {sample_rate} Hz. Silence at both ends, more than {trim_db} dB below the loudest frame, is
 cut off. A mel power spectrogram (Hann window of {n_fft} samples, every {hop_length} samples,
 {n_mels} bands after Slaney, frames centred) is cut into windows of {frames} frames
@@ -221,8 +223,19 @@ cut off. A mel power spectrogram (Hann window of {n_fft} samples, every {hop_len
 power becomes decibels relative to the window's maximum, none lower than -{top_db}; neighbouring
 bands are averaged down to {bands}; a short window is filled up with -{top_db}. The input is
 float32, windows × {shape}."""
-_HOW_BY_UNDERTONE = """\
+_FBANK_IN_WORDS = """\
+Mono at {sample_rate} Hz. Silence at both ends, more than {trim_db} dB below the loudest frame, is
+cut off. The rest is cut into windows of {seconds:.2f} s that overlap by half, each scaled to a peak
+of 1; of these, Kaldi's 80 log mel filter banks (25 ms every 10 ms, no dither), less their mean over
+the window, followed by zeros if the window is short. The input is float32, windows × {shape}.
+Undertone computes it: `ser_core.features.windows(clip, spec)`."""
+_DESCRIPTORS_IN_WORDS = """\
 Mono at {sample_rate} Hz, cut into windows of {seconds:.2f} s that overlap by half, of which
 acoustic descriptors are computed with the settings below. The input is float32, windows × {shape}.
 Undertone computes it: `ser_core.features.windows(clip, spec)`."""
+_HOW = {
+    FeatureSpec: _LOG_MEL_IN_WORDS,
+    FbankSpec: _FBANK_IN_WORDS,
+    DescriptorSpec: _DESCRIPTORS_IN_WORDS,
+}
 _ONE = "\nThis network takes one window at a time; that is all that LiteRT can export.\n"

@@ -39,6 +39,11 @@ class FbankSpec:
         return self.frames, BANDS
 
     @property
+    def n_fft(self) -> int:
+        """Samples in an analysis frame."""
+        return LENGTH
+
+    @property
     def window_seconds(self) -> float:
         """Length of a window in seconds."""
         return ((self.frames - 1) * HOP + LENGTH) / self.sample_rate

@@ -13,6 +13,7 @@ import numpy as np
 from keras import layers, ops
 
 from ser_core import dtdnn
+from ser_core.architecture import FRAMES
 from ser_core.recipe import CnnBiLstm, Conv1d, Crnn, Deep, Recipe
 
 
@@ -183,7 +184,7 @@ def head(network: keras.Model) -> keras.Model:
     """
     if network.name != "deep":
         return network
-    return keras.Model(network.get_layer(dtdnn.FRAMES).output, network.output)
+    return keras.Model(network.get_layer(FRAMES).output, network.output)
 
 
 def _standardised(values, scale: Scale | None, name: str = "scale"):

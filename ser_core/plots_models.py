@@ -5,7 +5,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from ser_core.architecture import Layer
+from ser_core.architecture import TRUNK, Layer
 from ser_core.comparison import Interval
 from ser_core.plots import GREY, INK, VIOLET, percent, transparent
 
@@ -23,6 +23,7 @@ _KINDS = {
     "InputLayer": "Input",
     "MaxPooling1D": "Strongest of",
     "MaxPooling2D": "Strongest of",
+    TRUNK: "Pretrained trunk of",
 }
 
 

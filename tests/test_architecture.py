@@ -10,7 +10,7 @@ import pytest
 
 from ser_core import architecture, bundle, networks, plots_models
 from ser_core.descriptors import DescriptorSpec
-from ser_core.recipe import Conv1d, Crnn
+from ser_core.recipe import Conv1d, Crnn, Deep
 from ser_core.recognizer import find_model
 from tests.helpers import ROOT
 
@@ -34,6 +34,21 @@ def saved(tmp_path):
         return architecture.read(tmp_path)
 
     return save
+
+
+def test_a_pretrained_trunk_is_drawn_as_one(saved):
+    network = Deep("deep", blocks=1)
+    model = networks.deep((98, 80), 3, network, networks.Scale(np.zeros(512), np.ones(512)))
+    layers = saved(model)
+    drawn = architecture.drawn(layers)
+    first, trunk, *head = drawn
+    assert first.kind == "InputLayer" and first.shape == (98, 80)
+    assert trunk.inputs == (first.name,) and trunk.shape == (49, 512)
+    assert plots_models.called(trunk) == "Pretrained trunk of 61 layers"
+    assert trunk.parameters > 1_000_000 and 4 < len(head) < 12
+    assert sum(layer.parameters for layer in drawn) == model.count_params()
+    named = {layer.name for layer in drawn}
+    assert all(set(layer.inputs) <= named for layer in drawn)
 
 
 @pytest.fixture
