@@ -71,7 +71,11 @@ def _estimator(recipe: Recipe, seed: int) -> ClassifierMixin:
     weight = "balanced" if recipe.training.class_weights else None
     if isinstance(config, RandomForest):
         return RandomForestClassifier(
-            config.trees, class_weight=weight, n_jobs=-1, random_state=seed
+            config.trees,
+            bootstrap=config.bootstrap,
+            class_weight=weight,
+            n_jobs=-1,
+            random_state=seed,
         )
     if isinstance(config, Knn):
         return KNeighborsClassifier(config.neighbours)

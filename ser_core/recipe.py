@@ -159,10 +159,16 @@ class Deep:
 
 @dataclass(frozen=True)
 class RandomForest:
-    """Hyper-parameters of scikit-learn's random forest, a baseline."""
+    """Hyper-parameters of scikit-learn's random forest, a baseline.
+
+    Attributes:
+        trees: how many.
+        bootstrap: whether each learns from a sample drawn with replacement, or all from everything.
+    """
 
     name: Literal["random-forest"]
     trees: Positive = 500
+    bootstrap: bool = True
 
 
 @dataclass(frozen=True)
