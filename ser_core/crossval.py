@@ -2,10 +2,12 @@
 
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import shlex
 import shutil
 import tempfile
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -104,7 +106,9 @@ def _run(tasks: list[tuple], jobs: int) -> Iterator[FoldResult]:
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**25))
     os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**31))
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=context) as pool:
+    with ProcessPoolExecutor(
+        min(jobs, len(waiting)), mp_context=context, initializer=_end_with_parent
+    ) as pool:
         try:
             for future in as_completed([pool.submit(run_fold, *task) for task in waiting]):
                 yield future.result()
@@ -116,6 +120,16 @@ def _run(tasks: list[tuple], jobs: int) -> Iterator[FoldResult]:
         except BaseException:
             pool.shutdown(cancel_futures=True)  # or the others would all be trained first
             raise
+
+
+def _end_with_parent() -> None:
+    """Let this process not outlive the one that began it, should that be killed."""
+
+    def watch() -> None:
+        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_fold(recipe: Recipe, protocol: str, seed: int, fold: int, folder: Path) -> FoldResult:

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import os
@@ -5,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -433,3 +435,33 @@ def test_a_fold_whose_process_is_killed_gets_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(crossval, "run_fold", killed)
     with pytest.raises(ValueError, match="ended from outside.* run the same command again"):
         crossval.crossval(recipe.load("svm"), "random-80-20", tmp_path, seeds=1, jobs=1)
+
+
+def test_no_fold_outlives_a_cross_validation_that_is_killed(tmp_path, toy_ravdess):
+    arguments = ["crossval", "swift", "--protocol", "random-80-20", "--seeds", "1", "--jobs", "1"]
+    settings = [*TOY, "training.epochs=100000", "training.patience=100000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ser_core", *arguments]
+        + [part for setting in settings for part in ("--set", setting)],
+        env=os.environ | {"SER_DATA_DIR": str(toy_ravdess), "SER_RUNS_DIR": str(tmp_path)},
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while not (events := list(tmp_path.rglob("events.jsonl"))):
+        assert process.poll() is None
+        time.sleep(0.1)
+    (events,) = events
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    try:
+        for _ in range(15):
+            before = events.stat().st_size
+            time.sleep(2)  # a round of the toy takes a tenth of that
+            if events.stat().st_size == before:
+                return
+        pytest.fail("the fold goes on without the process that began it")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
