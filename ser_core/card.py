@@ -60,6 +60,8 @@ class Provenance:
         epochs: the epoch whose weights these are.
         seconds: how long it took.
         environment: versions of what computed it.
+        pretrained: what the network began with, whose that is and under which licence; empty if it
+            began with chance.
     """
 
     corpora: dict[str, str]
@@ -71,6 +73,7 @@ class Provenance:
     epochs: int
     seconds: float
     environment: dict[str, str]
+    pretrained: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,7 @@ def model_card(card: Card) -> str:
     """Return the model's `README.md`, with the front matter Hugging Face reads."""
     training = card.training
     corpora = ", ".join(f"{name} ({licence})" for name, licence in training.corpora.items())
+    began_with = f"\n- Began with: {training.pretrained}" if training.pretrained else ""
     commands = "\n".join(
         f"    {command}" for command in dict.fromkeys(row.command for row in card.evaluation)
     )
@@ -202,7 +206,7 @@ weights here were trained once more, for use. Print the figures again with
   ({card.temperature:.2f}) and the confidence below which no answer is given
   ({card.threshold:.2f}): {", ".join(training.validation_speakers)}.
 - Seed {training.seed}, weights of epoch {training.epochs}, {training.seconds:.0f} s on
-  {", ".join(f"{name} {version}" for name, version in training.environment.items())}.
+  {", ".join(f"{name} {version}" for name, version in training.environment.items())}.{began_with}
 
 ## Licence
 

@@ -22,10 +22,18 @@ from ser_core import bundle, classical, corpora, evaluation, splits
 from ser_core.card import Card, Evaluation, Provenance
 from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
-from ser_core.recipe import CLASSICAL, Recipe
+from ser_core.recipe import CLASSICAL, Deep, Recipe
 
 if TYPE_CHECKING:
     import keras  # loads TensorFlow, for which baselines need not wait
+
+# What `deep` begins with, for its card; more in models/campplus/README.md.
+TRUNK = (
+    "the first half of CAM++ (speech_campplus_sv_zh_en_16k-common_advanced), which tells speakers "
+    "apart and was not trained further; © the 3D-Speaker authors, Apache License 2.0, "
+    "github.com/modelscope/3D-Speaker; Wang et al., Interspeech 2023, arXiv 2303.00332. Changed: "
+    "cut behind the second dense block, stored in float16, taken to Keras"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,6 +339,7 @@ def describe(
             epochs=fitted.epoch,
             seconds=round(fitted.seconds, 1),
             environment=environment(recipe),
+            pretrained=TRUNK if isinstance(recipe.network, Deep) else "",
         ),
         licence=" and ".join(sorted(set(licences.values()))),
         evaluation=evaluations,

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from ser_core.bundle import read_card
-from ser_core.card import Evaluation, headline, results_in_words
+from ser_core.card import Evaluation, headline, model_card, results_in_words
 from ser_core.splits import PROTOCOLS
 from tests.helpers import ROOT
 
@@ -59,3 +59,11 @@ def test_results_in_words(card):
     assert second["Right when answered"] == "74%"
     assert second["Right"].startswith("84.9")
     assert third["Tested on"].endswith("**: each speaker known from 8 unlabelled clips")
+
+
+def test_the_card_says_what_a_network_began_with(card):
+    assert "Began with" not in model_card(card)
+    training = dataclasses.replace(card.training, pretrained="CAM++, Apache License 2.0")
+    assert "- Began with: CAM++, Apache License 2.0\n" in model_card(
+        dataclasses.replace(card, training=training)
+    )

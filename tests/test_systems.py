@@ -39,7 +39,7 @@ def toy_data(toy_ravdess, monkeypatch):
         ("cnn-bilstm-four", (300, 54), None),
         ("cnn-lstm", (80, 58), None),
         ("cnn-lstm-six", (80, 226), None),
-        ("cnn-refined", (80, 58), None),
+        ("cnn-refined", (160, 58), None),
         ("crnn-multifeature", (80, 64), None),
         ("deep", (298, 80), 4_046_249),
         ("lstm", (80, 58), None),
@@ -72,6 +72,7 @@ def test_a_network_is_trained_shipped_and_heard(name, tmp_path):
         for varied in data.varied:
             assert set(data.manifest.emotion[varied.clip]) == {"sad"}
     card = training.train(loaded, data, tmp_path / "run")
+    assert ("Apache License" in card.training.pretrained) == (name == "deep")
     recognizer = Recognizer(bundle.load(tmp_path / "run" / "model"))
     for seconds in (1.0, 12.0):
         heard = recognizer.predict(audio.Clip(speech_like(seconds), 16_000, "talk"))

@@ -103,10 +103,10 @@ def _facts(model: Model) -> None:
         took = None
     with st.container(horizontal=True):
         st.metric("Emotions", len(model.card.labels), border=True, width=150)
-        st.metric("Weights", f"{model.card.parameters:,}", border=True, width=170)
+        st.metric("Weights", f"{model.card.parameters:,}", border=True, width=190)
         st.metric("On disk", f"{model.size / 1e6:.1f} MB", border=True, width=150)
         if took:
-            st.metric("Answers in", f"{1000 * took.seconds:.1f} ms", border=True, width=150)
+            st.metric("Answers in", f"{1000 * took.seconds:.3g} ms", border=True, width=160)
     if took:
         st.caption(
             f"How fast it answers was measured on this computer: {took.clip_seconds:.0f} s of a "
@@ -132,6 +132,8 @@ def _about(model: Model) -> None:
         "of it in everyday speech, other languages, children's voices and noise. It is not for "
         "decisions about people.",
     }
+    if training.pretrained:
+        lines["Began with"] = plain(training.pretrained)
     if model.name != card.name:
         lines["Its maker's name for it"] = plain(card.name)
     if model.origin is Origin.IMPORTED:
