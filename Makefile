@@ -22,7 +22,8 @@ run: setup
 test: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/browser --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest tests/browser
 
 lint: setup-dev
 	$(BIN)/ruff check --fix .
