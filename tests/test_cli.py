@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_core import audio, cli, heldout, profile
+from ser_core import audio, cli, heldout, profile, robustness
 from ser_core.recognizer import Recognizer
 from tests.helpers import TOY, speech_like
 
@@ -243,6 +243,14 @@ def test_evaluate_takes_a_manifest_of_ones_own(run, toy_ravdess, toy_run, tmp_pa
     assert list(found["skipped"]) == [str(tmp_path / "broken.flac")]
     code, out, _ = run(*arguments)
     assert code == 0 and "left out" in out and "recall" in out
+
+    assert found["robustness"] == []
+    code, out, _ = run(*arguments, "--robustness", "--json")
+    rows = json.loads(out)["robustness"]
+    assert code == 0 and len(rows) == len(robustness.CONDITIONS)
+    assert all(0 <= row["uar"] <= 1 and 0 <= row["same"] <= 1 for row in rows)
+    code, out, _ = run(*arguments, "--robustness")
+    assert code == 0 and "telephone (G.711)" in out and "of answers stay" in out
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Commands that hear recordings: predict, evaluate."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -75,9 +76,13 @@ def evaluate(
     manifest: Annotated[
         Path | None, typer.Option(help="A CSV with path, emotion and, if known, speaker.")
     ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Score changed recordings, too: noise, codecs, …")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Score a model on a corpus or on recordings of your own."""
+    from ser_core import robustness as robust
     from ser_core import scoring
     from ser_core.corpora import own
     from ser_core.recognizer import Recognizer
@@ -89,8 +94,12 @@ def evaluate(
     with progress_bars() as progress:
         task = progress.add_task("recordings", total=len(frame))
         result = scoring.score(recognizer, frame, on_clip=lambda: progress.advance(task))
+        rows = []
+        if robustness:
+            task = progress.add_task("changed recordings", total=len(frame))
+            _, rows = robust.measure(recognizer, frame, on_clip=lambda: progress.advance(task))
     if as_json:
-        print_json(result.as_dict())
+        print_json(result.as_dict() | {"robustness": [asdict(row) for row in rows]})
         return
     report = result.report
     print(
@@ -102,3 +111,9 @@ def evaluate(
         print(f"  {label:<10} recall {row.recall:6.1%}  precision {row.precision:6.1%}")
     for path, reason in result.skipped.items():
         print(f"  left out: {path}: {reason}")
+    for row in rows:
+        mark = {None: " ", True: "✓", False: "✗"}[row.passed]
+        print(
+            f"{mark} {row.condition:<36} UAR {row.uar:6.1%}, {-row.drop:+6.1%}; "
+            f"{row.same:6.1%} of answers stay"
+        )
