@@ -6,13 +6,29 @@ from itertools import product
 
 import numpy as np
 
-from ser_core import audio, features
+from ser_core import audio, fbank, features
 from ser_core.errors import UndertoneError
+from ser_core.fbank import FbankSpec
+from ser_core.features import FeatureSpec
 from ser_core.recognizer import Prediction, Recognizer
 
-_PATCH = 16, 8  # frames and bands hidden at a time: 0.26 s, an eighth of the mel scale
-_STEP = 8, 4  # from one patch to the next, so that most spots are hidden four times
 _BATCH = 32
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """What is hidden at a time: frames and bands, and how many from one patch to the next."""
+
+    patch: tuple[int, int]
+    step: tuple[int, int]
+
+
+_GRIDS = {
+    # 0.26 s and an eighth of the mel scale; most spots are hidden four times.
+    FeatureSpec: _Grid(patch=(16, 8), step=(8, 4)),
+    # 0.32 s and a fifth of it, twice: what hears filter banks is slower by far.
+    FbankSpec: _Grid(patch=(32, 16), step=(16, 16)),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +50,8 @@ class Occlusion:
 
 
 def can_explain(recognizer: Recognizer) -> bool:
-    """Say whether `occlusion` can be asked about a model: one that sees log-mel spectrograms."""
-    return isinstance(recognizer.card.features, features.FeatureSpec)
+    """Say whether `occlusion` can be asked about a model: one that sees mel spectrograms."""
+    return type(recognizer.card.features) in _GRIDS
 
 
 def occlusion(
@@ -70,8 +86,9 @@ def occlusion(
     rate = spec.sample_rate / spec.hop_length
     first = np.round((windows.starts - windows.starts[0]) * rate).astype(int)
     # What follows the clip's end is padding.
-    lengths = np.minimum(1 + ((windows.ends - windows.starts) * rate).astype(int), spec.frames)
-    lost = np.zeros((int((first + lengths).max()), spec.bands), np.float32)
+    samples = np.round((windows.ends - windows.starts) * spec.sample_rate).astype(int)
+    lengths = np.array([min(spec.frame_count(count), spec.frames) for count in samples])
+    lost = np.zeros((int((first + lengths).max()), spec.shape[1]), np.float32)
     hidden = np.zeros_like(lost)
     for values, begin, length in zip(windows.values, first, lengths, strict=True):
         here = slice(begin, begin + length)
@@ -88,7 +105,7 @@ def occlusion(
 
 
 def _windows(
-    clip: audio.Clip, spec: features.FeatureSpec, prediction: Prediction
+    clip: audio.Clip, spec: FeatureSpec | FbankSpec, prediction: Prediction
 ) -> features.Windows:
     """Return the windows that the map is made of."""
     windows = prediction.windows
@@ -105,9 +122,11 @@ def _falls(
     """Yield each patch of a window's first `length` frames, and what hiding it takes away."""
     whole = _probability(recognizer, values[None], label)
     mean = values[:length].mean()
+    grid = _GRIDS[type(recognizer.card.features)]
+    corners = product(range(0, length, grid.step[0]), range(0, values.shape[1], grid.step[1]))
     patches = [
-        (slice(frame, min(frame + _PATCH[0], length)), slice(band, band + _PATCH[1]))
-        for frame, band in product(range(0, length, _STEP[0]), range(0, values.shape[1], _STEP[1]))
+        (slice(frame, min(frame + grid.patch[0], length)), slice(band, band + grid.patch[1]))
+        for frame, band in corners
     ]
     for start in range(0, len(patches), _BATCH):
         batch = patches[start : start + _BATCH]
@@ -123,6 +142,8 @@ def _probability(recognizer: Recognizer, values: np.ndarray, label: str) -> np.n
     return 1 / np.exp(logits - logits[:, [recognizer.card.labels.index(label)]]).sum(axis=1)
 
 
-def _band_centres(spec: features.FeatureSpec) -> np.ndarray:
+def _band_centres(spec: FeatureSpec | FbankSpec) -> np.ndarray:
+    if isinstance(spec, FbankSpec):
+        return fbank.band_centres()
     edges = np.linspace(0, features.hertz_to_mel(spec.sample_rate / 2), spec.n_mels + 2)
     return features.mel_to_hertz(edges[1:-1].reshape(spec.bands, -1).mean(axis=1))

@@ -105,11 +105,20 @@ def _povey() -> np.ndarray:
 @lru_cache
 def _filters() -> np.ndarray:
     """Return the filters, float32 `(1 + N_FFT // 2, BANDS)`."""
-    edges = np.linspace(_mel(_LOWEST), _mel(SAMPLE_RATE / 2), BANDS + 2)
+    edges = _edges()
     mel = _mel(np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE))[:, None]
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (mel - left) / (centre - left), (right - mel) / (right - centre)
     return np.maximum(np.minimum(rising, falling), 0).astype(np.float32)
+
+
+def band_centres() -> np.ndarray:
+    """Return the middle of each band in Hz, `(80,)`."""
+    return 700 * np.expm1(_edges()[1:-1] / 1127)
+
+
+def _edges() -> np.ndarray:
+    return np.linspace(_mel(_LOWEST), _mel(SAMPLE_RATE / 2), BANDS + 2)
 
 
 def _mel(hertz: np.ndarray | float) -> np.ndarray:
