@@ -55,7 +55,7 @@ def test_values_are_spelled_as_toml(value):
 
 def test_our_own_recipes_come_first_and_baselines_last():
     names = list(plan.shipped())
-    assert names[:2] == ["deep", "swift"]
+    assert names[:2] == ["swift", "deep"]
     assert sorted(names[-3:]) == ["knn", "random-forest", "svm"]
 
 
