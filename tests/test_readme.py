@@ -11,8 +11,9 @@ from tests.helpers import ROOT
 README = (ROOT / "README.md").read_text("utf-8")
 
 
-def test_the_results_are_the_cards():
-    card = bundle.read_card(find_model("swift"))
+@pytest.mark.parametrize("name", ["deep", "swift"])
+def test_the_results_are_the_cards(name):
+    card = bundle.read_card(find_model(name))
     assert results_table(card) in README
     assert f"{card.parameters:,} parameters" in README
     assert {row.protocol for row in card.evaluation} >= {"ravdess-5fold", "random-80-20"}
@@ -29,12 +30,13 @@ def test_the_cards_results_are_the_measured_ones():
             assert asdict(row) in [measured["summary"], *measured["voices"]]
 
 
-def test_what_is_said_of_folds_and_emotions_was_measured():
-    path = ROOT / "benchmarks" / "results" / "swift-ravdess-5fold.json"
+@pytest.mark.parametrize("name", ["deep", "swift"])
+def test_what_is_said_of_folds_and_emotions_was_measured(name):
+    path = ROOT / "benchmarks" / "results" / f"{name}-ravdess-5fold.json"
     folds = json.loads(path.read_text())["folds"]
     uar = [100 * fold["uar"] for fold in folds]
     assert f"ranges from {min(uar):.0f} to {max(uar):.0f}" in " ".join(README.split())
-    recall = headline(bundle.read_card(find_model("swift"))).recall
+    recall = headline(bundle.read_card(find_model(name))).recall
     best, worst = max(recall, key=recall.get), min(recall, key=recall.get)
     said = f"{best} is recalled best ({recall[best]:.0%}), {worst} worst ({recall[worst]:.0%})"
     assert said in " ".join(README.split()).replace(" %", "%")

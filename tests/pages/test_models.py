@@ -10,12 +10,21 @@ import numpy as np
 import pytest
 import streamlit as st
 
-from ser_core import bundle, heldout, shelf
+from ser_core import bundle, heldout, recognizer, shelf
 from ser_core.recognizer import find_model
 from tests.helpers import ROOT
 from tests.pages.test_recognize import TITLES
 
 SWIFT = find_model("swift")
+
+
+@pytest.fixture(autouse=True)
+def only_swift(tmp_path, monkeypatch):
+    """As if swift were all that came with Undertone; both are in `test_other_models`."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "swift").symlink_to(SWIFT)
+    monkeypatch.setattr(recognizer, "MODELS", folder)
 
 
 @pytest.fixture

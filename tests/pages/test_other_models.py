@@ -20,18 +20,30 @@ def lstm(toy_ravdess, tmp_path_factory):
     return runs
 
 
-@pytest.fixture
-def served(lstm, toy_ravdess, monkeypatch):
+@pytest.fixture(params=["lstm", "deep"])
+def served(request, lstm, toy_ravdess, monkeypatch):
+    """The name of the model that listens."""
     monkeypatch.setenv("SER_RUNS_DIR", str(lstm))
     monkeypatch.setenv("SER_DATA_DIR", str(toy_ravdess))
+    shelf.activate(request.param)
+    return request.param
 
 
-def test_it_answers_and_offers_no_explanation_that_it_has_not(served, app):
+def test_it_answers_and_offers_what_explanations_it_has(served, app):
     (samples,) = [group for group in app.button_group if group.label == "Try a synthetic voice"]
     samples.set_value("Singsong").run()
     assert not app.exception and not app.error
-    assert "Heard by the model “lstm”" in app.caption[-1].value
-    assert "What it attended to" not in str(app.button_group)
+    assert f"Heard by the model “{served}”" in app.caption[-1].value
+    for offered in ("What it attended to", "What the answer hung on"):
+        assert (offered in str(app.button_group)) == (served == "deep")
+
+
+def test_both_shipped_models_are_ranked_and_compared(served, app):
+    page = app.switch_page("pages/models.py").run()
+    table = page.table[0].value
+    assert [name.strip("*").split("*")[0] for name in table["Model"]] == ["deep", "swift"]
+    words = " ".join(item.value for item in page.markdown)
+    assert "deep is better by " in words and "swift is better" not in words
 
 
 @pytest.mark.parametrize("page", ["live", "explore", "models", "about"])
