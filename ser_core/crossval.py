@@ -107,7 +107,10 @@ def _run(tasks: list[tuple], jobs: int) -> Iterator[FoldResult]:
     os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**31))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        min(jobs, len(waiting)), mp_context=context, initializer=_end_with_parent
+        min(jobs, len(waiting)),
+        mp_context=context,
+        initializer=_end_with_parent,
+        max_tasks_per_child=1,  # because TensorFlow gives little of its memory back
     ) as pool:
         try:
             for future in as_completed([pool.submit(run_fold, *task) for task in waiting]):
