@@ -16,7 +16,7 @@ def test_the_results_are_the_cards(name):
     card = bundle.read_card(find_model(name))
     assert results_table(card) in README
     assert f"{card.parameters:,} parameters" in README
-    assert {row.protocol for row in card.evaluation} >= {"ravdess-5fold", "random-80-20"}
+    assert "ravdess-5fold" in {row.protocol for row in card.evaluation}
 
 
 def test_the_cards_results_are_the_measured_ones():
