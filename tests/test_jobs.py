@@ -176,7 +176,7 @@ def test_cancelled_it_stays_so_until_it_is_gone_on_with(runs):
     until(has_epochs(name, done + 1))
 
 
-@pytest.mark.parametrize("number", [os.getpid(), 999_999_999])
+@pytest.mark.parametrize("number", [os.getpid(), 999_999_999], ids=["alive", "dead"])
 def test_a_lock_that_nobody_holds_is_none(runs, number):
     """As after a power cut: the number may be somebody else's by now, even ours."""
     runs.mkdir()
