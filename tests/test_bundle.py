@@ -25,7 +25,7 @@ def change_card(folder, **values):
 def test_every_shipped_model_loads_and_runs(name):
     loaded = bundle.load(recognizer.find_model(name))
     spec = loaded.card.features
-    windows = np.random.default_rng(0).uniform(-80, 0, (5, spec.frames, spec.bands))
+    windows = np.random.default_rng(0).uniform(-80, 0, (5, *spec.shape))
     outputs = loaded.run(windows.astype(np.float32))
     assert outputs["logits"].shape == (5, len(loaded.card.labels))
     np.testing.assert_allclose(outputs["attention"].sum(axis=1), 1, atol=1e-4)
@@ -39,7 +39,7 @@ def test_onnx_agrees_with_keras(name):
     loaded = bundle.load(folder)
     spec = loaded.card.features
     model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
-    windows = np.random.default_rng(1).uniform(-80, 0, (4, spec.frames, spec.bands))
+    windows = np.random.default_rng(1).uniform(-80, 0, (4, *spec.shape))
     ours = loaded.run(windows.astype(np.float32))
     theirs = model.predict(windows.astype(np.float32), verbose=0)
     for output in bundle.OUTPUTS:
@@ -112,7 +112,7 @@ def test_the_voice_space_is_the_models(toy_run):
     model = keras.models.load_model(toy_run / "model" / "model.keras", compile=False)
     loaded = bundle.load(toy_run / "model")
     spec = loaded.card.features
-    windows = np.random.default_rng(2).uniform(-80, 0, (3, spec.frames, spec.bands))
+    windows = np.random.default_rng(2).uniform(-80, 0, (3, *spec.shape))
     outputs = loaded.run(windows.astype(np.float32))
     bias = model.get_layer("logits").get_weights()[1]
     logits = outputs["embedding"] @ loaded.space.kernel + bias

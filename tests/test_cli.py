@@ -272,7 +272,7 @@ def test_a_wrong_manifest_gets_a_sentence(run, tmp_path, text, says):
 
 def test_models_are_listed_shown_and_verified(run):
     code, out, _ = run("models", "list")
-    assert code == 0 and out.startswith("swift: ")
+    assert code == 0 and [line.split(":")[0] for line in out.splitlines()] == ["deep", "swift"]
     code, out, _ = run("models", "show", "swift", "--json")
     assert code == 0 and json.loads(out)["labels"][0] == "neutral"
     code, out, _ = run("models", "show", "swift")

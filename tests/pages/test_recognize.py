@@ -250,7 +250,9 @@ def test_a_long_clip_has_a_timeline(app):
     assert x_axis["range"] == [10, 20]
 
 
-def test_two_clips_are_compared(app, says):
+def test_two_clips_are_compared(app, says, tmp_path, monkeypatch):
+    (tmp_path / "swift").symlink_to(ROOT / "models" / "swift")
+    monkeypatch.setattr(recognizer, "MODELS", tmp_path)
     app.file_uploader[0].upload("first *take*.wav", wav(speech_like())).run()
     assert not [e for e in app.expander if e.label == "Compare"]  # with what?
     app.file_uploader[0].upload("second.wav", wav(speech_like(pitch=250.0))).run()
