@@ -98,19 +98,20 @@ def drawn(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 
 
 def _one_trunk(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    last = next((at for at, layer in enumerate(layers) if layer.name == FRAMES), -1)
-    inside = [layer for layer in layers[: last + 1] if layer.kind != "InputLayer"]
-    if not inside:
+    end = next((at for at, layer in enumerate(layers, 1) if layer.name == FRAMES), 0)
+    if not end:
         return layers
+    inputs = [layer for layer in layers[:end] if layer.kind == "InputLayer"]
+    inside = [layer for layer in layers[:end] if layer.kind != "InputLayer"]
     count = sum(1 for layer in inside if layer.kind.startswith(("Conv", "Dense")))
     trunk = replace(
         inside[-1],
         kind=TRUNK,
         detail=f"{count} layers",
         parameters=sum(layer.parameters for layer in inside),
-        inputs=tuple(layer.name for layer in layers[: last + 1] if layer.kind == "InputLayer"),
+        inputs=tuple(layer.name for layer in inputs),
     )
-    return (*(layer for layer in layers[:last] if layer not in inside), trunk, *layers[last + 1 :])
+    return (*inputs, trunk, *layers[end:])
 
 
 def receptive_field(layers: tuple[Layer, ...], card: Card) -> float | None:

@@ -275,7 +275,7 @@ class Guide(keras.callbacks.Callback):
         values, targets, weights = self.windows
         logits = self.averaged.predict(values, batch_size=256, verbose=0)
         truth, guess = targets.argmax(axis=1), logits.argmax(axis=1)
-        surprise = -log_softmax(logits, axis=1)[np.arange(len(truth)), truth]
+        surprise = -log_softmax(logits.astype(float), axis=1)[np.arange(len(truth)), truth]
         recalls = [(guess[truth == label] == label).mean() for label in np.unique(truth)]
         return {
             "loss": float(np.mean(weights * surprise)),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_core import audio, features
+from ser_core import audio, fbank, features
 from tests.helpers import speech_like
 
 SPEC = features.FeatureSpec()
@@ -48,10 +48,11 @@ def test_the_mel_scale_is_librosas_and_turns_back(hertz):
     assert features.mel_to_hertz(features.hertz_to_mel(hertz)) == pytest.approx(hertz)
 
 
+@pytest.mark.parametrize("spec", [SPEC, fbank.FbankSpec(kind="fbank")], ids=["log-mel", "fbank"])
 @pytest.mark.parametrize("decibels", [-60, -30, 6])
-def test_gain_changes_nothing(talk, decibels):
+def test_gain_changes_nothing(talk, decibels, spec):
     louder = dataclasses.replace(talk, samples=talk.samples * np.float32(10 ** (decibels / 20)))
-    ours, theirs = (features.windows(clip, SPEC).values for clip in (talk, louder))
+    ours, theirs = (features.windows(clip, spec).values for clip in (talk, louder))
     np.testing.assert_allclose(ours, theirs, atol=1e-2)
 
 

@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -186,10 +184,3 @@ def test_nothing_to_judge_gets_a_sentence(recognizer, manifest, tmp_path):
     damaged.write_text("no sound")
     with pytest.raises(UndertoneError, match="none of the recordings could be judged"):
         robustness.measure(recognizer, manifest.iloc[:2].assign(path=damaged))
-
-
-def test_dataclasses_are_plain(recognizer, manifest):
-    _, rows = robustness.measure(recognizer, manifest.iloc[::4], conditions=CONDITIONS[:2])
-    assert [dataclasses.asdict(row)["condition"] for row in rows] == [
-        condition.name for condition in CONDITIONS[:2]
-    ]

@@ -106,7 +106,9 @@ def _facts(model: Model) -> None:
         st.metric("Weights", f"{model.card.parameters:,}", border=True, width=190)
         st.metric("On disk", f"{model.size / 1e6:.1f} MB", border=True, width=150)
         if took:
-            st.metric("Answers in", f"{1000 * took.seconds:.3g} ms", border=True, width=160)
+            spent = 1000 * took.seconds
+            digits = 1 if spent < 100 else 0
+            st.metric("Answers in", f"{spent:.{digits}f} ms", border=True, width=160)
     if took:
         st.caption(
             f"How fast it answers was measured on this computer: {took.clip_seconds:.0f} s of a "
