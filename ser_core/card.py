@@ -62,6 +62,7 @@ class Provenance:
         environment: versions of what computed it.
         pretrained: what the network began with, whose that is and under which licence; empty if it
             began with chance.
+        refitted: whether the validation speakers were then fitted on as well.
     """
 
     corpora: dict[str, str]
@@ -74,6 +75,7 @@ class Provenance:
     seconds: float
     environment: dict[str, str]
     pretrained: str = ""
+    refitted: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,10 @@ def model_card(card: Card) -> str:
     training = card.training
     corpora = ", ".join(f"{name} ({licence})" for name, licence in training.corpora.items())
     began_with = f"\n- Began with: {training.pretrained}" if training.pretrained else ""
+    decided, refitted = "further speakers decided when to stop,", ""
+    if training.refitted:
+        decided = "of them decided"
+        refitted = " Then everything\n  was fitted anew, on all."
     commands = "\n".join(
         f"    {command}" for command in dict.fromkeys(row.command for row in card.evaluation)
     )
@@ -202,9 +208,9 @@ weights here were trained once more, for use. Print the figures again with
 ## Training
 
 - Data: {corpora}; {training.utterances} utterances of {len(training.speakers)} speakers;
-  {len(training.validation_speakers)} further speakers decided when to stop, the temperature
+  {len(training.validation_speakers)} {decided} the temperature
   ({card.temperature:.2f}) and the confidence below which no answer is given
-  ({card.threshold:.2f}): {", ".join(training.validation_speakers)}.
+  ({card.threshold:.2f}): {", ".join(training.validation_speakers)}.{refitted}
 - Seed {training.seed}, weights of epoch {training.epochs}, {training.seconds:.0f} s on
   {", ".join(f"{name} {version}" for name, version in training.environment.items())}.{began_with}
 

@@ -170,7 +170,7 @@ def run_fold(recipe: Recipe, protocol: str, seed: int, fold: int, folder: Path) 
         environment=training.environment(recipe),
     )
     if fitted.network is not None:
-        population = training.mean_voice(fitted, data, split.train)
+        population = training.mean_voice(fitted, data, training.learned_from(recipe, split))
         kept = _file(seed, fold, folder).with_suffix(".npz")
         _keep_embeddings(fitted, data, split.test, population, kept)
     partial = _file(seed, fold, folder).with_suffix(".partial")

@@ -1,4 +1,4 @@
-"""A network, fitted on the training part of a split and guided by its validation part."""
+"""A network, fitted on the training part of a split and guided by its validation part, if any."""
 
 import json
 import os
@@ -22,6 +22,7 @@ from ser_core.splits import Split
 
 CHECKPOINT = "checkpoint.npz"
 EVENTS = "events.jsonl"
+REFIT = "refit"  # the folder, within a run's, of a second fit
 
 
 def fit_network(
@@ -39,7 +40,8 @@ def fit_network(
     Args:
         recipe: network, augmentation and schedule.
         data: from `dataset.load`.
-        split: the test part is not looked at.
+        split: the test part is not looked at; without a validation part, what is fitted is the
+            recipe's refit.
         seed: of weights, batches and augmentation.
         folder: where `events.jsonl` is kept.
         keep: whether a checkpoint (and TensorBoard's logs) are kept there after each epoch; one
@@ -49,13 +51,16 @@ def fit_network(
     Raises:
         TrainingError: no epoch had a finite loss.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
     config = recipe.training
     batches = Batches(recipe, data, split.train, seed)
     network = networks.build(recipe, scale(recipe, batches.values))
     model = networks.head(network)
     classifier = keras.Model(model.input, model.output["logits"])
-    validation = windows(recipe, data.truth, data.features, split.validation)
+    validation = None
+    if len(split.validation):
+        validation = windows(recipe, data.truth, data.features, split.validation)
     # Before the network is compiled, because its copy of it would be, too.
     guide = Guide(classifier, validation, config, folder, on_epoch)
     classifier.compile(
@@ -85,9 +90,7 @@ def fit_network(
             callbacks=callbacks,
         )
     if not guide.best_epoch:
-        raise TrainingError(
-            "no epoch had a finite validation loss; set training.learning_rate lower"
-        )
+        raise TrainingError("no epoch had a finite loss; set training.learning_rate lower")
     classifier.set_weights(guide.best_weights)
     return network, guide.best_epoch
 
@@ -223,20 +226,21 @@ class Guide(keras.callbacks.Callback):
     """Validates each epoch, remembers the best, and says when to slow down and when to stop.
 
     What is validated is the average of the weights over epochs: an exponential one without the
-    pull of the first weights (Kingma & Ba 2015, section 3), in a model of its own. Everything that
-    it knows is in a checkpoint with what the model and its optimizer know, so that a training that
-    was killed goes on as if nothing had happened.
+    pull of the first weights (Kingma & Ba 2015, section 3), in a model of its own. Where there is
+    to be a refit, in which nobody is left to validate on, the last epoch is the best, there and
+    before. Everything that the guide knows is in a checkpoint with what the model and its optimizer
+    know, so that a training that was killed goes on as if nothing had happened.
     """
 
     def __init__(
         self,
         model: keras.Model,
-        windows: tuple,
+        windows: tuple | None,
         config: Training,
         folder: Path,
         on_epoch: Callable[[dict], None] = lambda event: None,
     ):
-        """Validate on `windows`: values, one-hot targets, weights."""
+        """Validate on `windows`: values, one-hot targets, weights; or not at all, in a refit."""
         super().__init__()
         self.windows, self.config, self.on_epoch = windows, config, on_epoch
         self.events, self.checkpoint = folder / EVENTS, None
@@ -253,13 +257,12 @@ class Guide(keras.callbacks.Callback):
             total += (1 - self.config.averaging) * weight
         correction = 1 - self.config.averaging ** (epoch + 1)
         self.averaged.set_weights([total / correction for total in self.sums])
-        scores = self._validate()
+        scores = self._validate() if self.windows else {}
         logs |= {f"val_{name}": value for name, value in scores.items()}
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-        # The loss, by default, because the UAR of few speakers jumps from epoch to epoch.
-        score = -scores["loss"] if self.config.best == "loss" else scores["uar"]
+        score = self._score(epoch, scores)
         self.waited += 1
-        if np.isfinite(scores["loss"]) and score > self.best_score:
+        if np.isfinite((scores or logs)["loss"]) and score > self.best_score:
             self.best_score, self.best_epoch, self.waited = score, epoch + 1, 0
             self.best_weights = self.averaged.get_weights()
         if self.config.schedule == "plateau" and self.waited:
@@ -270,6 +273,12 @@ class Guide(keras.callbacks.Callback):
         self._tell(epoch, logs)
         if self.checkpoint:
             self._keep(epoch + 1)
+
+    def _score(self, epoch: int, scores: dict[str, float]) -> float:
+        if self.config.refit:
+            return epoch
+        # The loss, by default, because the UAR of few speakers jumps from epoch to epoch.
+        return -scores["loss"] if self.config.best == "loss" else scores["uar"]
 
     def _validate(self) -> dict[str, float]:
         values, targets, weights = self.windows
@@ -284,7 +293,8 @@ class Guide(keras.callbacks.Callback):
         }
 
     def _tell(self, epoch: int, logs: dict) -> None:
-        event = {"epoch": epoch + 1, "epochs": self.config.epochs}
+        before = 0 if self.windows else self.config.epochs
+        event = {"epoch": before + epoch + 1, "epochs": self.config.total_epochs}
         event |= {name: float(f"{float(value):.5g}") for name, value in logs.items()}
         event["seconds"] = round(self.seconds + time.monotonic() - self.started, 2)
         with self.events.open("a", encoding="utf-8") as file:

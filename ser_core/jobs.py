@@ -78,7 +78,7 @@ class Status:
         epochs: how many there are to be at most; 0 if that is not known yet.
         features: recordings prepared so far, and of how many; zeros if that is not known.
         seconds_left: at most, by the speed of the latest epochs; None if that is not known.
-        events: the lines of `events.jsonl`.
+        events: the lines of `events.jsonl`, but not those of a refit.
         log: the end of what the process said.
         error: why it failed, as part of a sentence; empty if it did not.
         resumable: whether it can be gone on with.
@@ -183,21 +183,22 @@ def status(name: str) -> Status:
     job, log = read_json(folder / JOB), _tail(folder / LOG)
     about = job or read_json(folder / "run.json")
     events, going = read_events(folder), running()
+    rounds = events + read_events(folder / "refit")
     state = _over(folder)
     if name in going and state is not State.FINISHED:
         before = going[: going.index(name)]
         its_turn = all(_done(runs_dir() / other) for other in before)
-        state = _under_way(folder, events, log) if its_turn else State.WAITING
+        state = _under_way(folder, rounds, log) if its_turn else State.WAITING
     return Status(
         name=name,
         state=state,
         protocol=about.get("protocol"),
         fold=about.get("fold", 0),
         begun=about.get("begun", ""),
-        epoch=events[-1]["epoch"] if events else 0,
-        epochs=events[-1]["epochs"] if events else 0,
+        epoch=rounds[-1]["epoch"] if rounds else 0,
+        epochs=rounds[-1]["epochs"] if rounds else 0,
         features=_features(log),
-        seconds_left=seconds_left(events) if state is State.RUNNING else None,
+        seconds_left=seconds_left(rounds) if state is State.RUNNING else None,
         events=events,
         log=log,
         error=_error(log) if state is State.FAILED else "",

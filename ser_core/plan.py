@@ -162,7 +162,7 @@ def speed(loaded: Recipe, runs: Sequence[str]) -> Speed | None:
 
 def minutes(loaded: Recipe, found: Speed, clips: int) -> float:
     """Return how long a training on some clips takes at most, but for preparing them."""
-    epochs = 1 if is_baseline(loaded) else loaded.training.epochs
+    epochs = 1 if is_baseline(loaded) else loaded.training.total_epochs
     return found.seconds * clips * epochs / 60
 
 

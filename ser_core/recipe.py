@@ -214,6 +214,9 @@ class Training:
         best: what makes an epoch the best: the least validation `loss`, or the highest `uar`.
         patience: epochs without a better one after which training stops.
         validation_speakers: speakers taken out of the training part.
+        refit: whether, once these have told temperature and threshold, the network is fitted anew
+            on them, too, over all epochs: for those who have few speakers and no need to stop
+            early.
         selective_accuracy: the accuracy on validation speakers that answers should have; the
             abstention threshold is chosen for it.
         seed: of everything drawn by chance.
@@ -233,8 +236,22 @@ class Training:
     best: Literal["loss", "uar"] = "loss"
     patience: Positive = 40
     validation_speakers: Positive = 2
+    refit: bool = False
     selective_accuracy: Share = 0.8
     seed: Annotated[int, Ge(0)] = 0
+
+    def __post_init__(self) -> None:
+        """Check what types alone cannot."""
+        if self.refit and self.schedule == "plateau":
+            raise ValueError(
+                "refit does not go with the schedule plateau, which needs others to validate on; "
+                "take cosine or constant"
+            )
+
+    @property
+    def total_epochs(self) -> int:
+        """Most epochs of all that is fitted."""
+        return self.epochs * (2 if self.refit else 1)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +36,9 @@ TRUNK = (
 )
 
 
+Outputs = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """What fitting gave.
@@ -43,6 +46,8 @@ class Fitted:
     Attributes:
         outputs: from the dataset's windows `(n, …)` to `logits` `(n, classes)` and, of a network,
             `embedding`.
+        before_refit: the same of the network that has not met the validation speakers; it is
+            `outputs` unless the recipe wants a refit.
         network: with the weights of the best epoch; None for a baseline.
         parameters: how many numbers it consists of.
         epoch: which the best was, from 1; 0 for a baseline.
@@ -52,7 +57,8 @@ class Fitted:
         seconds: how long it took.
     """
 
-    outputs: Callable[[np.ndarray], dict[str, np.ndarray]]
+    outputs: Outputs
+    before_refit: Outputs
     network: "keras.Model | None"
     parameters: int
     epoch: int
@@ -79,7 +85,8 @@ def train(
     The folder holds `recipe.json`, `run.json` (what is trained on what, where and when),
     `split.json` (utterance ids), `events.jsonl` (a line an epoch), `tensorboard/`,
     `checkpoint.npz` (the last epoch and the best), `predictions.parquet` and `metrics.json` (on
-    the validation part, and on the test part if there is one) and, last, the bundle `model/`.
+    the validation part, and on the test part if there is one) and, last, the bundle `model/`. Of a
+    refit, `refit/` holds the like.
 
     Args:
         recipe: what to train.
@@ -112,7 +119,7 @@ def train(
             fitted.network,
             card,
             run_dir / "model",
-            population=mean_voice(fitted, data, split.train),
+            population=mean_voice(fitted, data, learned_from(recipe, split)),
             heldout_tables=heldout_tables,
         )
     except OSError as error:
@@ -200,12 +207,15 @@ def fit(
 ) -> Fitted:
     """Fit the recipe's network or baseline on a split's training part, and calibrate it.
 
+    If the recipe wants a refit, what the validation part said of the network is taken to hold of
+    one like it that has then learned from the validation part as well.
+
     Args:
         recipe: what to fit.
         data: from `dataset.load`.
         split: the test part is not looked at.
         seed: of everything drawn by chance.
-        folder: where a network's `events.jsonl` is kept.
+        folder: where a network's `events.jsonl` is kept, and in `refit` that of a refit.
         keep: whether its checkpoints are, too; one that is there already is gone on from.
         on_epoch: called with each line of `events.jsonl`.
 
@@ -223,17 +233,11 @@ def fit(
         def outputs(values: np.ndarray) -> dict[str, np.ndarray]:
             return {"logits": baseline.logits(values)}
     else:
-        from ser_core import fitting, networks  # load TensorFlow
+        from ser_core import fitting  # loads TensorFlow
 
-        network, epoch = fitting.fit_network(
-            recipe, data, split, seed=seed, folder=folder, keep=keep, on_epoch=on_epoch
-        )
-        parameters = network.count_params()
-
-        head = networks.head(network)
-
-        def outputs(values: np.ndarray) -> dict[str, np.ndarray]:
-            return head.predict(values, batch_size=256, verbose=0)
+        how = {"seed": seed, "keep": keep, "on_epoch": on_epoch}
+        network, epoch = fitting.fit_network(recipe, data, split, folder=folder, **how)
+        parameters, outputs = network.count_params(), _outputs(network)
 
     logits, clip = clip_logits(outputs, data, split.validation)
     temperature = evaluation.fit_temperature(data.truth[clip], logits)
@@ -241,8 +245,16 @@ def fit(
         evaluation.probabilities_of(logits, temperature), clip, split.validation
     )
     truth = data.truth[split.validation]
+    before_refit = outputs
+    if recipe.training.refit and network is not None:
+        everybody = replace(split, train=learned_from(recipe, split), validation=np.array([], int))
+        network, epoch = fitting.fit_network(
+            recipe, data, everybody, folder=folder / fitting.REFIT, **how
+        )
+        outputs = _outputs(network)
     return Fitted(
         outputs=outputs,
+        before_refit=before_refit,
         network=network,
         parameters=parameters,
         epoch=epoch,
@@ -255,9 +267,21 @@ def fit(
     )
 
 
-def clip_logits(
-    outputs: Callable, data: Dataset, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _outputs(network: "keras.Model") -> Outputs:
+    from ser_core import networks
+
+    head = networks.head(network)
+    return lambda values: head.predict(values, batch_size=256, verbose=0)
+
+
+def learned_from(recipe: Recipe, split: splits.Split) -> np.ndarray:
+    """Return the rows that a model of the recipe has been fitted on, once that is done."""
+    if not recipe.training.refit:
+        return split.train
+    return np.sort(np.concatenate([split.train, split.validation]))
+
+
+def clip_logits(outputs: Outputs, data: Dataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the logits of all windows of some rows, and the row each window belongs to."""
     chosen = np.isin(data.features.clip, rows)
     return outputs(data.features.values[chosen])["logits"], data.features.clip[chosen]
@@ -265,13 +289,13 @@ def clip_logits(
 
 def predict_clips(fitted: Fitted, data: Dataset, rows: np.ndarray) -> np.ndarray:
     """Return calibrated probabilities `(len(rows), classes)`, averaged over each clip's windows."""
-    return _probabilities(fitted, data, rows, fitted.temperature)
+    return _probabilities(fitted.outputs, data, rows, fitted.temperature)
 
 
 def _probabilities(
-    fitted: Fitted, data: Dataset, rows: np.ndarray, temperature: float
+    outputs: Outputs, data: Dataset, rows: np.ndarray, temperature: float
 ) -> np.ndarray:
-    logits, clip = clip_logits(fitted.outputs, data, rows)
+    logits, clip = clip_logits(outputs, data, rows)
     return evaluation.mean_by_clip(evaluation.probabilities_of(logits, temperature), clip, rows)
 
 
@@ -288,13 +312,13 @@ def _measure(
 ) -> None:
     """Write what the model hears in recordings it was not fitted on, and how good that is."""
     reports, tables = {}, []
-    for part in ("validation", "test"):
+    for part, outputs in (("validation", fitted.before_refit), ("test", fitted.outputs)):
         rows = getattr(split, part)
         if not len(rows):
             continue
         for calibrated in (False, True):
             temperature = fitted.temperature if calibrated else 1.0
-            probabilities = _probabilities(fitted, data, rows, temperature)
+            probabilities = _probabilities(outputs, data, rows, temperature)
             known = data.manifest[["id", "speaker", "sex", "emotion"]].iloc[rows]
             table = known.assign(part=part, calibrated=calibrated).reset_index(drop=True)
             tables.append(table.join(pd.DataFrame(probabilities, columns=recipe.labels)))
@@ -319,7 +343,7 @@ def describe(
 ) -> Card:
     """Return the card of a fitted model."""
     licences = {name: corpora.licence(name) for name in recipe.data.corpora}
-    speaker = data.manifest.speaker
+    speaker, learned = data.manifest.speaker, learned_from(recipe, split)
     return Card(
         name=recipe.name,
         description=recipe.description,
@@ -331,8 +355,8 @@ def describe(
         parameters=fitted.parameters,
         training=Provenance(
             corpora=licences,
-            utterances=len(split.train),
-            speakers=tuple(sorted(set(speaker[split.train]))),
+            utterances=len(learned),
+            speakers=tuple(sorted(set(speaker[learned]))),
             validation_speakers=tuple(sorted(set(speaker[split.validation]))),
             recipe=recipe.digest,
             seed=recipe.training.seed,
@@ -340,6 +364,7 @@ def describe(
             seconds=round(fitted.seconds, 1),
             environment=environment(recipe),
             pretrained=TRUNK if isinstance(recipe.network, Deep) else "",
+            refitted=recipe.training.refit,
         ),
         licence=" and ".join(sorted(set(licences.values()))),
         evaluation=evaluations,

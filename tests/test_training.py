@@ -353,6 +353,49 @@ def test_the_same_seed_gives_the_same_and_a_cut_training_goes_on_as_if_nothing_w
         training.train(loaded, data, tmp_path / "cut", resume=True)
 
 
+def test_a_refit_learns_from_the_validation_part_too_and_goes_on_when_cut(tmp_path):
+    settings = [*TOY, "training.epochs=15", "training.refit=true", "training.patience=1"]
+    loaded = recipe.load("swift", settings)
+    data, told, run = dataset.load(loaded), [], tmp_path / "cut"
+
+    class CutError(Exception):
+        pass
+
+    def cut(event):
+        if event["epoch"] == 20:
+            raise CutError
+
+    card = training.train(
+        loaded, data, tmp_path / "whole", protocol="random-80-20", on_epoch=told.append
+    )
+    assert [event["epoch"] for event in told] == list(range(1, 31)), "nobody stops early"
+    assert {event["epochs"] for event in told} == {30}
+    assert ["val_uar" in event for event in told] == [True] * 15 + [False] * 15
+    with pytest.raises(CutError):
+        training.train(loaded, data, run, protocol="random-80-20", on_epoch=cut)
+    training.train(loaded, data, run, protocol="random-80-20", resume=True)
+    for whole, cut in zip(scores(tmp_path / "whole" / "refit"), scores(run / "refit"), strict=True):
+        assert whole == pytest.approx(cut, rel=1e-3)
+
+    split = json.loads((run / "split.json").read_text())
+    assert card.training.refitted and card.training.epochs == 15
+    assert card.training.utterances == len(split["train"]) + len(split["validation"])
+    # What is told of the validation part was heard before it was learned from.
+    found, recognizer = (
+        pd.read_parquet(run / "predictions.parquet"),
+        Recognizer(bundle.load(run / "model")),
+    )
+    paths = data.manifest.set_index("id").path
+    for part, same in (("validation", False), ("test", True)):
+        of_part = found[(found.part == part) & found.calibrated]
+        heard = [recognizer.predict(audio.read(paths[name])).probabilities for name in of_part.id]
+        told = of_part[list(loaded.labels)].to_dict("records")
+        apart = max(
+            abs(a[label] - b[label]) for a, b in zip(heard, told, strict=True) for label in a
+        )
+        assert (apart < 0.02) == same
+
+
 def test_only_the_same_run_is_gone_on_with(tmp_path):
     loaded = recipe.load("swift", [*TOY, "training.epochs=2"])
     data = dataset.load(loaded)

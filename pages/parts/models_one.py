@@ -120,13 +120,16 @@ def _about(model: Model) -> None:
     card, training = model.card, model.card.training
     emotions = ", ".join(named(label) for label in card.labels)
     corpora = ", ".join(f"{name} ({licence})" for name, licence in training.corpora.items())
+    tuned = "other speakers, who decided when to stop and"
+    if training.refitted:
+        tuned = "of them, who were kept aside at first and decided"
     lines = {
         "Hears": emotions,
         "Comes from": f"{model.origin}; made on {plain(card.created)}",
         "Learned from": f"{training.utterances:,} recordings of {len(training.speakers)} speakers "
         f"in {plain(corpora)}",
-        "Tuned on": f"{len(training.validation_speakers)} other speakers, who decided when to stop "
-        f"and below which confidence ({card.threshold:.0%}) it says “I can't tell”",
+        "Tuned on": f"{len(training.validation_speakers)} {tuned} below which confidence "
+        f"({card.threshold:.0%}) it says “I can't tell”",
         "Training": f"{training.epochs} rounds in {training.seconds / 60:.0f} minutes; recipe "
         f"{plain(training.recipe)}, seed {training.seed}",
         "Licence": plain(card.licence),

@@ -90,7 +90,8 @@ def _progress(now: Status) -> tuple[float, str]:
     if not now.events:
         return 0.0, "Getting ready"
     left = f", {_minutes(now.seconds_left)} left at most" if now.seconds_left else ""
-    return now.epoch / now.epochs, f"Round {now.epoch} of {now.epochs}{left}"
+    again = ", now with everybody's recordings" if now.epoch > len(now.events) else ""
+    return now.epoch / now.epochs, f"Round {now.epoch} of {now.epochs}{again}{left}"
 
 
 def _minutes(seconds: float) -> str:
@@ -101,7 +102,7 @@ def _minutes(seconds: float) -> str:
 
 # A figure that is the same as before is not drawn again.
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _figure(name: str, begun: str, epoch: int, scores: tuple, shares: bool, _events):
+def _figure(name: str, begun: str, scores: tuple, shares: bool, rounds: int, _events):
     return plots_training.over_epochs(_events, dict(scores), shares=shares)
 
 
@@ -119,10 +120,12 @@ def _curves(now: Status) -> None:
         with column:
             st.markdown(f"**{title}**")
             st.plotly_chart(
-                _figure(now.name, now.begun, now.epoch, tuple(scores.items()), shares, now.events),
+                _figure(
+                    now.name, now.begun, tuple(scores.items()), shares, len(now.events), now.events
+                ),
                 config=_BAR,
                 key=f"train-live-{next(iter(scores))}",
-                alt=f"{title} over {now.epoch} rounds, now: {told}",
+                alt=f"{title} over {len(now.events)} rounds, now: {told}",
             )
     st.caption(
         "A round (epoch) shows it every recording once. *Training*: on the recordings it learns "

@@ -76,15 +76,15 @@ def _tell_features(progress, task: int, total: int) -> None:
 
 def _tell_epoch(progress, task: int, event: dict) -> None:
     """Show what an epoch brought: a bar, or a line in a log."""
-    text = f"training (validation UAR {event['val_uar']:.1%})"
+    validated = "val_uar" in event
+    text = f"validation UAR {event['val_uar']:.1%}" if validated else "on the validation part, too"
+    text = f"training ({text})"
     show_progress(progress, task, description=text, completed=event["epoch"], total=event["epochs"])
     if progress.disable:
-        print(
-            f"epoch {event['epoch']} of {event['epochs']}: loss {event['loss']:.3f}, validation "
-            f"loss {event['val_loss']:.3f}, UAR {event['val_uar']:.1%}",
-            file=sys.stderr,
-            flush=True,
-        )
+        line = f"epoch {event['epoch']} of {event['epochs']}: loss {event['loss']:.3f}"
+        if validated:
+            line += f", validation loss {event['val_loss']:.3f}, UAR {event['val_uar']:.1%}"
+        print(line, file=sys.stderr, flush=True)
 
 
 def crossval(
