@@ -91,6 +91,9 @@ def crnn(
 ) -> keras.Model:
     """Build a CRNN: 2-D convolutions over time and frequency, a bidirectional LSTM, a dense layer.
 
+    With attention, the dense layer sees mean and sd of all that the LSTM says, weighted; without,
+    its last words.
+
     Args:
         shape: frames in a window and values in a frame.
         classes: how many logits.
@@ -106,8 +109,11 @@ def crnn(
         x = layers.MaxPooling2D(pool, padding="same")(x)
         x = layers.Dropout(config.dropout)(x)
     x = layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x)
-    x = layers.Bidirectional(_lstm(config.lstm_units))(x)
-    return _classifier(window, x, (config.dense,), classes, config.dropout)
+    x = layers.Bidirectional(_lstm(config.lstm_units, sequences=config.attention))(x)
+    if not config.attention:
+        return _classifier(window, x, (config.dense,), classes, config.dropout)
+    pooled, attention = attentive_statistics(x)
+    return _classifier(window, pooled, (config.dense,), classes, config.dropout, attention)
 
 
 def conv1d(
@@ -201,14 +207,19 @@ def _lstm(units: int, *, sequences: bool = False) -> layers.LSTM:
     return layers.LSTM(units, return_sequences=sequences, use_cudnn=cudnn)
 
 
-def _classifier(window, x, dense: tuple[int, ...], classes: int, dropout: float) -> keras.Model:
+def _classifier(
+    window, x, dense: tuple[int, ...], classes: int, dropout: float, attention=None
+) -> keras.Model:
     """Finish a network with dense layers, of which the last is the embedding."""
     *hidden, last = dense
     for units in hidden:
         x = layers.Dropout(dropout)(layers.Dense(units, activation="relu")(x))
     embedding = layers.Dense(last, activation="relu", name="embedding")(x)
     logits = layers.Dense(classes, name="logits")(layers.Dropout(dropout)(embedding))
-    return keras.Model(window, {"logits": logits, "embedding": embedding})
+    outputs = {"logits": logits, "embedding": embedding}
+    if attention is not None:
+        outputs["attention"] = attention
+    return keras.Model(window, outputs)
 
 
 BUILDERS = {"cnn-bilstm": cnn_bilstm, "crnn": crnn, "conv1d": conv1d, "deep": deep}

@@ -84,6 +84,7 @@ class Crnn:
         pooling: factors by which each convolution's output is shortened in time and in frequency.
         kernel_size: frames and bands a convolution spans.
         lstm_units: units in each direction.
+        attention: whether all that the LSTM says is pooled, or only its last words are taken.
         dense: units of the layer between the LSTM and the classifier.
         dropout: rate after each convolution and each later layer.
     """
@@ -93,6 +94,7 @@ class Crnn:
     pooling: tuple[tuple[Positive, Positive], ...] = ((2, 2), (2, 2), (2, 2))
     kernel_size: Positive = 3
     lstm_units: Positive = 64
+    attention: bool = False
     dense: Positive = 128
     dropout: Share = 0.3
 

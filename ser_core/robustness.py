@@ -16,6 +16,7 @@ from scipy import signal
 
 from ser_core import audio
 from ser_core.audio import SAMPLE_RATE
+from ser_core.card import Robustness
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
 
@@ -234,27 +235,6 @@ CONDITIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Row:
-    """What a change did to a model's answers; fractions.
-
-    Attributes:
-        condition: the change.
-        uar: with it.
-        drop: by how much that is less than without it.
-        same: share of recordings with the same answer as without it.
-        refused: share of recordings in which nobody was heard to speak any more.
-        passed: whether that is good enough; None if nothing is asked for.
-    """
-
-    condition: str
-    uar: float
-    drop: float
-    same: float
-    refused: float
-    passed: bool | None
-
-
 def measure(
     recognizer: Recognizer,
     manifest: pd.DataFrame,
@@ -262,7 +242,7 @@ def measure(
     conditions: Sequence[Condition] = CONDITIONS,
     seed: int = 0,
     on_clip: Callable[[], None] = lambda: None,
-) -> tuple[float, list[Row]]:
+) -> tuple[float, list[Robustness]]:
     """Return a model's UAR on recordings as they are, and what each change does to it.
 
     Recordings that cannot be read, or not be judged as they are, are left out. One in which no
@@ -353,18 +333,31 @@ def _row(
     truth: Sequence[str],
     before: Sequence[str],
     clean: float,
-) -> Row:
+) -> Robustness:
     uar, same = _uar(truth, after), float(np.mean(np.equal(before, after)))
+    refused = float(np.mean(np.equal(after, "")))
+    return _judged(condition, uar=uar, drop=clean - uar, same=same, refused=refused)
+
+
+def _judged(condition: Condition, **scores: float) -> Robustness:
     asked = []
     if condition.most_drop is not None:
-        asked.append(clean - uar <= condition.most_drop)
+        asked.append(scores["drop"] <= condition.most_drop)
     if condition.least_same is not None:
-        asked.append(same >= condition.least_same)
-    return Row(
-        condition=condition.name,
-        uar=uar,
-        drop=clean - uar,
-        same=same,
-        refused=float(np.mean(np.equal(after, ""))),
-        passed=all(asked) if asked else None,
+        asked.append(scores["same"] >= condition.least_same)
+    return Robustness(condition.name, **scores, passed=all(asked) if asked else None)
+
+
+def pooled(folds: Sequence[Sequence[Robustness]]) -> tuple[Robustness, ...]:
+    """Return the means of what some folds gave under `CONDITIONS`, judged anew."""
+    by_name = {condition.name: condition for condition in CONDITIONS}
+    return tuple(
+        _judged(
+            by_name[rows[0].condition],
+            **{
+                score: float(np.mean([getattr(row, score) for row in rows]))
+                for score in ("uar", "drop", "same", "refused")
+            },
+        )
+        for rows in zip(*folds, strict=True)
     )

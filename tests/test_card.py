@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from ser_core.bundle import read_card
-from ser_core.card import Evaluation, headline, model_card, results_in_words
+from ser_core.card import Evaluation, Robustness, headline, model_card, results_in_words
 from ser_core.splits import PROTOCOLS
 from tests.helpers import ROOT
 
@@ -67,3 +67,25 @@ def test_the_card_says_what_a_network_began_with(card):
     assert "- Began with: CAM++, Apache License 2.0\n" in model_card(
         dataclasses.replace(card, training=training)
     )
+
+
+def test_the_card_says_that_everything_was_fitted_anew(card):
+    assert "fitted anew" not in model_card(card)
+    training = dataclasses.replace(card.training, refitted=True)
+    assert "of them decided the temperature" in (
+        text := model_card(dataclasses.replace(card, training=training))
+    )
+    assert "fitted anew" in text and "further speakers" not in text
+
+
+def test_the_card_tells_what_changes_to_recordings_do(card):
+    assert "## Robustness" not in model_card(card)
+    rows = (
+        Robustness("white noise, 20 dB", 0.512, 0.0961, 0.876, 0.0, passed=False),
+        Robustness("white noise, 10 dB", 0.4, 0.2, 0.7, 0.0, passed=None),
+    )
+    tested = dataclasses.replace(row("ravdess-5fold"), robustness=rows)
+    text = model_card(dataclasses.replace(card, evaluation=(tested,)))
+    assert "recordings of `ravdess-5fold`, changed" in text
+    assert "| white noise, 20 dB | 51.2 | 9.6 | 87.6 | no |\n" in text
+    assert "| white noise, 10 dB | 40.0 | 20.0 | 70.0 | – |\n" in text

@@ -4,6 +4,7 @@ import pytest
 from scipy import signal
 
 from ser_core import audio, corpora, robustness
+from ser_core.card import Robustness
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
 from ser_core.robustness import CONDITIONS, Condition, Source
@@ -155,10 +156,26 @@ def test_changes_are_compared_with_the_recordings_as_they_are(recognizer, manife
         recognizer, broken, conditions=conditions, on_clip=lambda: told.append(1)
     )
     assert clean > 0.9 and len(told) == len(broken)
-    assert softer == robustness.Row("softer", clean, 0.0, 1.0, 0.0, passed=True)
-    assert nothing == robustness.Row("silent", 0.0, clean, 0.0, 1.0, passed=False)
+    assert softer == Robustness("softer", clean, 0.0, 1.0, 0.0, passed=True)
+    assert nothing == Robustness("silent", 0.0, clean, 0.0, 1.0, passed=False)
     assert higher.uar < 0.8 and higher.drop == pytest.approx(clean - higher.uar)
     assert higher.passed is False and anything.passed is None
+
+
+def test_folds_are_pooled_and_judged_anew():
+    noise, *_, tilt = CONDITIONS
+    one = [
+        Robustness(noise.name, 0.6, 0.08, 0.95, 0.0, passed=False),
+        Robustness(tilt.name, 0.5, 0.1, 0.9, 0.0, passed=True),
+    ]
+    other = [
+        Robustness(noise.name, 0.8, 0.0, 0.97, 0.02, passed=True),
+        Robustness(tilt.name, 0.4, 0.2, 0.6, 0.0, passed=False),
+    ]
+    first, second = robustness.pooled([one, other])
+    assert (first.uar, first.drop, first.same) == pytest.approx((0.7, 0.04, 0.96))
+    assert first.passed is True and first.refused == 0.01
+    assert second.same == 0.75 and second.passed is False
 
 
 def test_babble_is_of_other_people(recognizer, manifest):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_core import audio, bundle, crossval, dataset, networks, recipe, training
+from ser_core import audio, bundle, dataset, folds, networks, recipe, training
 from ser_core.recognizer import Recognizer
 from tests.helpers import speech_like
 
@@ -94,7 +94,7 @@ def test_a_baseline_learns_and_is_measured_only(name, tmp_path):
     assert metrics["parameters"] > 100
     found = pd.read_parquet(run / "predictions.parquet")
     np.testing.assert_allclose(found[list(loaded.labels)].sum(axis=1), 1, atol=1e-6)
-    result = crossval.run_fold(loaded, "random-80-20", 0, 0, tmp_path)
+    result = folds.run(loaded, "random-80-20", 0, 0, tmp_path, robustness=False)
     assert result.uar == pytest.approx(metrics["test"]["uar"])
     with pytest.raises(ValueError, match="cannot get to know a voice"):
-        crossval.with_voice(loaded, [result], tmp_path, clips=1)
+        folds.with_voice(loaded, [result], tmp_path, clips=1)

@@ -19,12 +19,14 @@ from ser_core import (
     crossval,
     dataset,
     fitting,
+    folds,
     networks,
     recipe,
     splits,
     training,
 )
 from ser_core.recognizer import Recognizer
+from ser_core.robustness import CONDITIONS
 from tests.helpers import ROOT, TOY
 
 
@@ -224,19 +226,19 @@ def test_a_fold_of_unseen_speakers_scores_its_own_test_speakers(tmp_path, monkey
     folds = [[f"ravdess-0{actor}" for actor in fold] for fold in ((1, 2), (3, 4), (5, 6, 7, 8))]
     monkeypatch.setitem(splits._SPEAKERS, "ravdess-5fold", folds)
     loaded = recipe.load("swift", [*TOY, "training.epochs=40"])
-    result = crossval.run_fold(loaded, "ravdess-5fold", 0, 1, tmp_path)
+    result = folds.run(loaded, "ravdess-5fold", 0, 1, tmp_path, robustness=False)
     actors = {int(name.rsplit("-", 1)[1]) for name in result.predictions}
     assert actors == {3, 4} and result.n == 16
     assert result.uar > 0.4, "chance is 0.25"
 
     # Hot enough for the probabilities to show what the logits do.
     hot = dataclasses.replace(result, temperature=30.0)
-    few, many = (crossval.with_voice(loaded, [hot], tmp_path, clips=n)[0] for n in (1, 7))
+    few, many = (folds.with_voice(loaded, [hot], tmp_path, clips=n)[0] for n in (1, 7))
     assert few.predictions.keys() == many.predictions.keys() == result.predictions.keys()
     assert few.predictions != many.predictions
     assert few.uar > 0.4 and few.temperature == hot.temperature
     with pytest.raises(ValueError, match="7 other clips"):
-        crossval.with_voice(loaded, [result], tmp_path, clips=8)
+        folds.with_voice(loaded, [result], tmp_path, clips=8)
 
 
 def test_cross_validation_measures_keeps_and_summarises(tmp_path):
@@ -268,6 +270,27 @@ def test_cross_validation_measures_keeps_and_summarises(tmp_path):
     assert crossval.read_evaluations(path, loaded) == (row, voice)
     with pytest.raises(ValueError, match="another recipe"):
         crossval.read_evaluations(path, recipe.load("swift"))
+
+
+def test_the_robustness_of_seed_0_is_measured_when_it_is_asked_for(tmp_path):
+    loaded = recipe.load("swift", [*TOY, "training.epochs=2"])
+    arguments = (loaded, "random-80-20", tmp_path)
+    before = crossval.crossval(*arguments, seeds=1, jobs=1)
+    assert not crossval.summarise(*arguments[:2], before, "command").robustness
+    results = crossval.crossval(*arguments, seeds=2, jobs=1, robustness=True)
+    assert [bool(result.robustness) for result in results] == [True, False]
+    assert results[0].uar == before[0].uar
+    assert crossval.crossval(*arguments, seeds=2, jobs=1) == results, "it is kept"
+    row = crossval.summarise(*arguments[:2], results, "command")
+    assert [each.condition for each in row.robustness] == [each.name for each in CONDITIONS]
+    assert row.robustness == results[0].robustness
+    path = tmp_path / "document.json"
+    path.write_text(json.dumps(crossval.document(loaded, [row], results)))
+    assert crossval.read_evaluations(path, loaded) == (row,)
+    with pytest.raises(ValueError, match="svm is a baseline"):
+        crossval.crossval(
+            recipe.load("svm"), "random-80-20", tmp_path, seeds=1, jobs=1, robustness=True
+        )
 
 
 def test_a_run_folder_says_everything(tmp_path):
@@ -470,12 +493,12 @@ def test_a_few_recordings_that_cannot_be_read_are_left_out_and_counted(
         dataset.load(loaded)
 
 
-def killed(recipe, protocol, seed, fold, folder):
+def killed(*task, robustness):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_fold_whose_process_is_killed_gets_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(crossval, "run_fold", killed)
+    monkeypatch.setattr(folds, "run", killed)
     with pytest.raises(ValueError, match="ended from outside.* run the same command again"):
         crossval.crossval(recipe.load("svm"), "random-80-20", tmp_path, seeds=1, jobs=1)
 

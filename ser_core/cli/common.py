@@ -2,9 +2,13 @@
 
 import json
 import sys
-from typing import Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ser_core.card import Robustness  # only to be named
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Model = Annotated[str, typer.Option(help="A model's name or folder.")]
@@ -45,3 +49,13 @@ def progress_bars(*, in_bytes: bool = False):
 def show_progress(progress, task: int, **values) -> None:
     """Update a bar, which is not shown before it has something to show."""
     progress.update(task, visible=True, **values)
+
+
+def show_robustness(rows: Iterable["Robustness"]) -> None:
+    """Print what changes to recordings did, a line each."""
+    for row in rows:
+        mark = {None: " ", True: "✓", False: "✗"}[row.passed]
+        print(
+            f"{mark} {row.condition:<36} UAR {row.uar:6.1%}, {-row.drop:+6.1%}; "
+            f"{row.same:6.1%} of answers stay"
+        )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ser_core.cli.common import Json, Model, print_json, progress_bars
+from ser_core.cli.common import Json, Model, print_json, progress_bars, show_robustness
 from ser_core.errors import UndertoneError
 
 
@@ -111,9 +111,4 @@ def evaluate(
         print(f"  {label:<10} recall {row.recall:6.1%}  precision {row.precision:6.1%}")
     for path, reason in result.skipped.items():
         print(f"  left out: {path}: {reason}")
-    for row in rows:
-        mark = {None: " ", True: "✓", False: "✗"}[row.passed]
-        print(
-            f"{mark} {row.condition:<36} UAR {row.uar:6.1%}, {-row.drop:+6.1%}; "
-            f"{row.same:6.1%} of answers stay"
-        )
+    show_robustness(rows)

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from ser_core.cli.common import Json, Settings, print_json, progress_bars, show_progress
+from ser_core.cli.common import (
+    Json,
+    Settings,
+    print_json,
+    progress_bars,
+    show_progress,
+    show_robustness,
+)
 
 
 def train(
@@ -98,6 +105,9 @@ def crossval(
             "--voice", metavar="K", min=1, help="Measure also after K clips of each test speaker."
         ),
     ] = [],  # noqa: B006
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Test changed recordings, too (seed 0).")
+    ] = False,
     settings: Settings = [],  # noqa: B006
     heldout: Annotated[
         Path | None, typer.Option(help="Write what was heard in each recording here (Parquet).")
@@ -107,6 +117,7 @@ def crossval(
     """Measure a recipe by a protocol: every fold under every seed; goes on where it stopped."""
     from ser_core import crossval as protocols
     from ser_core import dataset, splits
+    from ser_core import folds as fold_results
     from ser_core import heldout as heldouts
     from ser_core import recipe as recipes
     from ser_core.recognizer import runs_dir
@@ -121,7 +132,7 @@ def crossval(
             loaded, on_clip=lambda total: show_progress(progress, clips, total=total, advance=1)
         )
 
-        def on_fold(result: protocols.FoldResult, total: int) -> None:
+        def on_fold(result: fold_results.FoldResult, total: int) -> None:
             show_progress(progress, folds, total=total, advance=1)
             progress.console.print(
                 f"seed {result.seed} fold {result.fold}: UAR {result.uar:.1%}, accuracy "
@@ -129,15 +140,23 @@ def crossval(
             )
 
         results = protocols.crossval(
-            loaded, protocol, folder, seeds=seeds, jobs=jobs, on_fold=on_fold
+            loaded,
+            protocol,
+            folder,
+            seeds=seeds,
+            jobs=jobs,
+            robustness=robustness,
+            on_fold=on_fold,
         )
     if heldout:
         table = protocols.heldout_table(loaded, protocol, data.manifest, results)
         heldouts.write([table], heldout)
-    command = protocols.command(recipe, protocol, seeds, voices=voices, settings=settings)
+    command = protocols.command(
+        recipe, protocol, seeds, voices=voices, robustness=robustness, settings=settings
+    )
     rows = [protocols.summarise(loaded, protocol, results, command)]
     for clips in voices:
-        known = protocols.with_voice(loaded, results, folder, clips=clips)
+        known = fold_results.with_voice(loaded, results, folder, clips=clips)
         rows.append(protocols.summarise(loaded, f"{protocol}+voice({clips})", known, command))
     if as_json:
         print_json(protocols.document(loaded, rows, results))
@@ -149,4 +168,5 @@ def crossval(
             f"{row.macro_f1:.1%}, ECE {row.ece:.1%}; {row.coverage:.0%} answered, of which "
             f"{row.selective_accuracy:.1%} right"
         )
+    show_robustness(rows[0].robustness)
     print(f"every fold in {folder}")

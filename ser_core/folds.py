@@ -1,0 +1,234 @@
+"""One fold of a protocol: trained under one seed, tested, and what came out kept in files."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter
+
+from ser_core import dataset, evaluation, profile, splits
+from ser_core.card import Robustness
+from ser_core.errors import UndertoneError
+from ser_core.recipe import CLASSICAL, Recipe
+
+if TYPE_CHECKING:
+    from ser_core.training import Fitted
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What one fold gave under one seed; scores are fractions on the test part.
+
+    `predictions` maps each test utterance's id to its calibrated probabilities, in the order of
+    the recipe's labels; `robustness` is empty if it was not asked for.
+    """
+
+    seed: int
+    fold: int
+    n: int
+    uar: float
+    accuracy: float
+    macro_f1: float
+    ece: float
+    coverage: float
+    selective_accuracy: float
+    validation_uar: float
+    epoch: int
+    temperature: float
+    threshold: float
+    seconds: float
+    parameters: int
+    environment: dict[str, str]
+    confusion: list[list[int]]
+    confusion_by_sex: dict[str, list[list[int]]]
+    predictions: dict[str, list[float]]
+    robustness: tuple[Robustness, ...] = ()
+
+
+_RESULT = TypeAdapter(FoldResult)
+
+
+def run(
+    recipe: Recipe, protocol: str, seed: int, fold: int, folder: Path, *, robustness: bool
+) -> FoldResult:
+    """Train on one fold's training part, test on its test part, and keep the result.
+
+    Args:
+        recipe: its own seed is not used.
+        protocol: a name from `splits.PROTOCOLS`.
+        seed: of everything drawn by chance.
+        fold: which of the protocol's.
+        folder: where the result is kept.
+        robustness: whether changed recordings are tested, too.
+    """
+    from ser_core import training  # loads TensorFlow, for which `crossval.summarise` need not wait
+
+    data = dataset.load(recipe)
+    split = splits.splits(
+        data.manifest,
+        protocol,
+        seed=seed,
+        validation_speakers=recipe.training.validation_speakers,
+    )[fold]
+    with tempfile.TemporaryDirectory(prefix=f"seed{seed}-fold{fold}-", dir=folder) as scratch:
+        fitted = training.fit(recipe, data, split, seed=seed, folder=Path(scratch))
+        if fitted.network is not None:
+            events = _file(seed, fold, folder).with_suffix(".jsonl")
+            shutil.copyfile(Path(scratch) / "events.jsonl", events)
+        changed = _robustness(recipe, data, split, fitted, Path(scratch)) if robustness else ()
+    probabilities = training.predict_clips(fitted, data, split.test)
+    result = FoldResult(
+        seed=seed,
+        fold=fold,
+        **_scores(
+            recipe,
+            data.manifest.iloc[split.test],
+            probabilities,
+            fitted.selective.threshold,
+        ),
+        validation_uar=fitted.validation.uar,
+        epoch=fitted.epoch,
+        temperature=fitted.temperature,
+        threshold=fitted.selective.threshold,
+        seconds=round(fitted.seconds, 1),
+        parameters=fitted.parameters,
+        environment=training.environment(recipe),
+        robustness=changed,
+    )
+    if fitted.network is not None:
+        population = training.mean_voice(fitted, data, training.learned_from(recipe, split))
+        file = _file(seed, fold, folder).with_suffix(".npz")
+        _keep_embeddings(fitted, data, split.test, population, file)
+    partial = _file(seed, fold, folder).with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(result)), "utf-8")
+    partial.rename(_file(seed, fold, folder))
+    return result
+
+
+def _scores(
+    recipe: Recipe, manifest: pd.DataFrame, probabilities: np.ndarray, threshold: float
+) -> dict:
+    """Return the fields of a `FoldResult` that depend on the test part's probabilities."""
+    truth = dataset.truth(manifest, recipe)
+    scores = evaluation.report(truth, probabilities, recipe.labels)
+    answered = evaluation.selective(truth, probabilities, threshold)
+    return {
+        "n": scores.n,
+        "uar": scores.uar,
+        "accuracy": scores.accuracy,
+        "macro_f1": scores.macro_f1,
+        "ece": scores.ece,
+        "coverage": answered.coverage,
+        "selective_accuracy": answered.accuracy,
+        "confusion": scores.confusion,
+        "confusion_by_sex": {
+            sex: evaluation.confusion(truth[who], probabilities[who], recipe.labels).tolist()
+            for sex, who in manifest.groupby("sex").indices.items()
+        },
+        "predictions": {
+            name: [round(float(p), 5) for p in row]
+            for name, row in zip(manifest.id, probabilities, strict=True)
+        },
+    }
+
+
+def _keep_embeddings(
+    fitted: "Fitted", data: dataset.Dataset, rows: np.ndarray, population: np.ndarray, file: Path
+) -> None:
+    """Keep what the model makes of the windows of some rows, and its `profile.Space`."""
+    chosen = np.isin(data.features.clip, rows)
+    outputs = fitted.outputs(data.features.values[chosen])
+    kernel, _ = fitted.network.get_layer("logits").get_weights()
+    np.savez_compressed(
+        file,
+        row=data.features.clip[chosen],
+        logits=outputs["logits"],
+        embedding=outputs["embedding"],
+        kernel=kernel,
+        population=population,
+    )
+
+
+def _robustness(
+    recipe: Recipe, data: dataset.Dataset, split: splits.Split, fitted: "Fitted", folder: Path
+) -> tuple[Robustness, ...]:
+    """Return what changes to the test recordings do to the answers of the model as it is served."""
+    from ser_core import bundle, robustness, training
+    from ser_core.recognizer import Recognizer
+
+    card = training.describe(recipe, data, split, fitted, ())
+    population = training.mean_voice(fitted, data, training.learned_from(recipe, split))
+    bundle.save(fitted.network, card, folder / "model", population=population)
+    recognizer = Recognizer(bundle.load(folder / "model"))
+    _, rows = robustness.measure(recognizer, data.manifest.iloc[split.test])
+    return tuple(rows)
+
+
+def with_voice(
+    recipe: Recipe, results: list[FoldResult], folder: Path, *, clips: int
+) -> list[FoldResult]:
+    """Score folds again, each clip after the model has got to know its speaker's voice.
+
+    That is the protocol `…+voice(clips)`: the voice is known from as many clips of the speaker,
+    drawn at random among the others of the test part, whose labels are not looked at.
+
+    Args:
+        recipe: the results'.
+        results: of `crossval.crossval`.
+        folder: where it kept them.
+        clips: how many make a profile.
+
+    Raises:
+        UndertoneError: the recipe's is a baseline, which has no place for voices, or a speaker has
+            too few other clips.
+    """
+    if isinstance(recipe.network, CLASSICAL):
+        raise UndertoneError(f"{recipe.name} is a baseline, which cannot get to know a voice")
+    manifest = dataset.select(recipe)
+    return [_with_voice(recipe, manifest, result, folder, clips) for result in results]
+
+
+def _with_voice(
+    recipe: Recipe, manifest: pd.DataFrame, result: FoldResult, folder: Path, clips: int
+) -> FoldResult:
+    with np.load(_file(result.seed, result.fold, folder).with_suffix(".npz")) as kept:
+        window_row, logits, embedding = kept["row"], kept["logits"], kept["embedding"]
+        space = profile.Space(kept["kernel"], kept["population"])
+    rows = np.unique(window_row)
+    of_clip = evaluation.mean_by_clip(embedding, window_row, rows)
+    speaker = manifest.speaker.to_numpy()[rows]
+    rng = np.random.default_rng((result.seed, result.fold, clips))
+    change = np.empty((len(rows), len(recipe.labels)))
+    for index, name in enumerate(speaker):
+        others = np.setdiff1d(np.flatnonzero(speaker == name), index)
+        if len(others) < clips:
+            raise UndertoneError(
+                f"{name} has {len(others)} other clips in the test part, but a voice is to be "
+                f"known from {clips}; ask for fewer"
+            )
+        heard = rng.choice(others, clips, replace=False)
+        change[index] = profile.correction(of_clip[heard].mean(axis=0), clips, space)
+    changed = logits + change[np.searchsorted(rows, window_row)]
+    probabilities = evaluation.mean_by_clip(
+        evaluation.probabilities_of(changed, result.temperature), window_row, rows
+    )
+    return replace(result, **_scores(recipe, manifest.iloc[rows], probabilities, result.threshold))
+
+
+def _file(seed: int, fold: int, folder: Path) -> Path:
+    return folder / f"seed{seed}-fold{fold}.json"
+
+
+def kept(seed: int, fold: int, folder: Path, *, robustness: bool) -> FoldResult | None:
+    """Return the result that `run` has kept, if it has, with robustness, if that is wanted."""
+    try:
+        text = _file(seed, fold, folder).read_text("utf-8")
+        result = _RESULT.validate_json(text)
+    except (OSError, ValueError):
+        return None  # absent, or from another version
+    return result if result.robustness or not robustness else None
