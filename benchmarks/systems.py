@@ -30,7 +30,8 @@ def published() -> list[str]:
 def measure(name: str, seeds: int, unseen_seeds: int) -> dict:
     """Run a recipe by both protocols and return what came out."""
     loaded = recipe.load(name)
-    dataset.load(loaded)  # with every core, so that the folds find its features
+    # With every core, so that the folds find its features.
+    manifest = dataset.load(loaded).manifest
     found = {
         "recipe": name,
         "digest": loaded.digest,
@@ -55,7 +56,7 @@ def measure(name: str, seeds: int, unseen_seeds: int) -> dict:
             ),
         )
         command = crossval.command(name, protocol, count)
-        found[protocol] = asdict(crossval.summarise(loaded, protocol, results, command))
+        found[protocol] = asdict(crossval.summarise(loaded, protocol, manifest, results, command))
         found["parameters"] = results[0].parameters
         found["environment"] = results[0].environment
     return found

@@ -38,8 +38,9 @@ class Evaluation:
         labels: how many emotions.
         seeds: how many runs of the whole protocol.
         n: utterances scored in a run.
-        uar: and `accuracy`, `macro_f1`, `ece`: means over runs.
+        uar: and `accuracy`, `macro_f1`: means over runs.
         uar_sd: and `accuracy_sd`: sd over runs.
+        ece: expected calibration error of all answers of a run, its mean over runs.
         coverage: share of utterances answered at the abstention threshold, over all runs, and
         selective_accuracy: share of those answers that are right.
         fold_seconds: median time to train and test one fold.

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from ser_core import dataset, folds, heldout, splits
+from ser_core import dataset, evaluation, folds, heldout, splits
 from ser_core.card import Evaluation, Robustness
 from ser_core.corpora import ready_made
 from ser_core.errors import UndertoneError
@@ -127,8 +127,25 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def summarise(recipe: Recipe, protocol: str, results: list[FoldResult], command: str) -> Evaluation:
-    """Return a row for the model card: means of folds within a seed, mean and sd over seeds."""
+def summarise(
+    recipe: Recipe,
+    protocol: str,
+    manifest: pd.DataFrame,
+    results: list[FoldResult],
+    command: str,
+) -> Evaluation:
+    """Return a row for the model card: means of folds within a seed, mean and sd over seeds.
+
+    The calibration error is that of all folds of a seed together: of the 300 clips of one fold,
+    answers that are calibrated perfectly would show one of 5 points or so by chance.
+
+    Args:
+        recipe: the results'.
+        protocol: the results'.
+        manifest: with the recordings.
+        results: of `crossval`, all folds of each seed.
+        command: what prints the row.
+    """
     seeds = sorted({result.seed for result in results})
 
     def by_seed(name: str) -> np.ndarray:
@@ -155,7 +172,7 @@ def summarise(recipe: Recipe, protocol: str, results: list[FoldResult], command:
         accuracy=float(accuracy.mean()),
         accuracy_sd=float(accuracy.std(**spread)),
         macro_f1=float(by_seed("macro_f1").mean()),
-        ece=float(by_seed("ece").mean()),
+        ece=float(np.mean([_calibration_error(recipe, manifest, results, s) for s in seeds])),
         coverage=sum(answered) / sum(result.n for result in results),
         selective_accuracy=float(np.average(right, weights=answered)) if any(answered) else 1.0,
         recall=dict(
@@ -165,6 +182,19 @@ def summarise(recipe: Recipe, protocol: str, results: list[FoldResult], command:
         uar_by_sex={sex: float(np.mean(_recall(found))) for sex, found in by_sex.items()},
         fold_seconds=float(np.median([result.seconds for result in results])),
         command=command,
+    )
+
+
+def _calibration_error(
+    recipe: Recipe, manifest: pd.DataFrame, results: list[FoldResult], seed: int
+) -> float:
+    answers = {}
+    for result in results:
+        if result.seed == seed:
+            answers |= result.predictions
+    truth = pd.Series(dataset.truth(manifest, recipe), index=manifest.id)
+    return evaluation.expected_calibration_error(
+        truth[list(answers)].to_numpy(), np.array(list(answers.values()))
     )
 
 

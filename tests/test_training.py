@@ -255,7 +255,16 @@ def test_cross_validation_measures_keeps_and_summarises(tmp_path):
     assert again == results, "the second time nothing is trained"
     assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
 
-    row = crossval.summarise(loaded, "random-80-20", results, "command")
+    manifest = dataset.select(loaded)
+    row = crossval.summarise(loaded, "random-80-20", manifest, results, "command")
+    assert row.ece == pytest.approx(np.mean([result.ece for result in results]), abs=1e-3)
+    half = [dict(list(results[0].predictions.items())[part]) for part in (slice(6), slice(6, 13))]
+    folds_of_one = [
+        dataclasses.replace(results[0], fold=fold, ece=1.0, predictions=answers)
+        for fold, answers in enumerate(half)
+    ]
+    together = crossval.summarise(loaded, "random-80-20", manifest, folds_of_one, "command")
+    assert together.ece == pytest.approx(results[0].ece, abs=1e-3), "of all folds together"
     assert row.uar == pytest.approx(np.mean([result.uar for result in results]))
     total = np.sum([result.confusion for result in results], axis=0)
     np.testing.assert_array_equal(
@@ -275,13 +284,14 @@ def test_cross_validation_measures_keeps_and_summarises(tmp_path):
 def test_the_robustness_of_seed_0_is_measured_when_it_is_asked_for(tmp_path):
     loaded = recipe.load("swift", [*TOY, "training.epochs=2"])
     arguments = (loaded, "random-80-20", tmp_path)
+    manifest = dataset.select(loaded)
     before = crossval.crossval(*arguments, seeds=1, jobs=1)
-    assert not crossval.summarise(*arguments[:2], before, "command").robustness
+    assert not crossval.summarise(*arguments[:2], manifest, before, "command").robustness
     results = crossval.crossval(*arguments, seeds=2, jobs=1, robustness=True)
     assert [bool(result.robustness) for result in results] == [True, False]
     assert results[0].uar == before[0].uar
     assert crossval.crossval(*arguments, seeds=2, jobs=1) == results, "it is kept"
-    row = crossval.summarise(*arguments[:2], results, "command")
+    row = crossval.summarise(*arguments[:2], manifest, results, "command")
     assert [each.condition for each in row.robustness] == [each.name for each in CONDITIONS]
     assert row.robustness == results[0].robustness
     path = tmp_path / "document.json"

@@ -154,10 +154,12 @@ def crossval(
     command = protocols.command(
         recipe, protocol, seeds, voices=voices, robustness=robustness, settings=settings
     )
-    rows = [protocols.summarise(loaded, protocol, results, command)]
+    rows = [protocols.summarise(loaded, protocol, data.manifest, results, command)]
     for clips in voices:
         known = fold_results.with_voice(loaded, results, folder, clips=clips)
-        rows.append(protocols.summarise(loaded, f"{protocol}+voice({clips})", known, command))
+        rows.append(
+            protocols.summarise(loaded, f"{protocol}+voice({clips})", data.manifest, known, command)
+        )
     if as_json:
         print_json(protocols.document(loaded, rows, results))
         return
