@@ -34,6 +34,8 @@ screenshots: setup-dev
 
 bench: setup-dev
 	$(BIN)/python -m benchmarks.predict
+	$(BIN)/python -m benchmarks.stages
+	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.speech
 	$(BIN)/python -m benchmarks.page

@@ -1,7 +1,8 @@
 import numpy as np
+import onnx
 import soundfile
 
-from benchmarks import predict, usual
+from benchmarks import predict, stages, usual
 
 
 def test_the_usual_pipeline_is_what_it_says(tmp_path):
@@ -17,3 +18,44 @@ def test_the_benchmark_clip_passes_for_speech(tmp_path):
 
     samples, _ = predict.clip()
     assert not audio.quality(audio.Clip(samples, 16_000, "clip")).issues
+
+
+def test_multiply_adds_are_counted(tmp_path):
+    """Of a convolution, an LSTM both ways and a dense layer, over ten steps of four values."""
+    rng = np.random.default_rng(0)
+
+    def weights(name, *shape):
+        return onnx.numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name)
+
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Conv", ["x", "kernel"], ["seen"]),
+            onnx.helper.make_node("Transpose", ["seen"], ["steps"], perm=[2, 0, 1]),
+            onnx.helper.make_node(
+                "LSTM", ["steps", "w", "r"], ["", "last"], hidden_size=5, direction="bidirectional"
+            ),
+            onnx.helper.make_node("MatMul", ["last", "dense"], ["y"]),
+        ],
+        "tiny",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 4, 10])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, "n", 7])],
+        [
+            weights("kernel", 6, 4, 3),
+            weights("w", 2, 20, 6),
+            weights("r", 2, 20, 5),
+            weights("dense", 5, 7),
+        ],
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    model = onnx.helper.make_model(graph, ir_version=10, opset_imports=opset)
+    onnx.save(model, tmp_path / "tiny.onnx")
+    convolution, lstm, dense = 8 * 6 * 4 * 3, 8 * 2 * 20 * (6 + 5), 2 * 5 * 7
+    assert stages.multiply_adds(tmp_path / "tiny.onnx") == convolution + lstm + dense
+
+
+def test_a_clip_is_taken_apart(tmp_path):
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, predict.clip()[0], 16_000)
+    found = stages.measure("swift", str(path), 2)
+    assert set(found) == {*stages.STAGES, *(f"floor: {name}" for name in stages.FLOORS)}
+    assert all(min(times) > 0 for times in found.values())
