@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from ser_core import audio, corpora, emotions, evaluation
+from ser_core import audio, corpora, emotions, evaluation, splits
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
 
@@ -108,3 +108,29 @@ def corpus_manifest(name: str) -> pd.DataFrame:
     """Return the manifest of what is spoken, not sung, and not damaged, in a corpus here."""
     manifest = corpora.check(name).manifest
     return manifest[manifest.channel == "speech"]
+
+
+def tested(manifest: pd.DataFrame, protocol: str, fold: int) -> pd.DataFrame:
+    """Return what one fold of a protocol tests, such as a model that was trained by the same.
+
+    Args:
+        manifest: of a corpus.
+        protocol: a name from `splits.PROTOCOLS` that tests on speakers of its own.
+        fold: from 0.
+
+    Raises:
+        UndertoneError: the protocol is unknown, has no such fold, tests on speakers who are not in
+            the manifest, or on clips that depend on what else was trained on.
+    """
+    count = splits.fold_count(protocol)
+    if protocol == "random-80-20":
+        raise UndertoneError(
+            "protocol 'random-80-20' tests on whatever a training has left out; what a run heard "
+            "in it is in its predictions.parquet"
+        )
+    if fold >= count:
+        raise UndertoneError(
+            f"protocol '{protocol}' has no fold {fold}; its folds are 0 to {count - 1}"
+        )
+    split = splits.splits(manifest, protocol, seed=0, validation_speakers=1)[fold]
+    return manifest.iloc[split.test]

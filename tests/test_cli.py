@@ -253,6 +253,28 @@ def test_evaluate_takes_a_manifest_of_ones_own(run, toy_ravdess, toy_run, tmp_pa
     assert code == 0 and "telephone (G.711)" in out and "of answers stay" in out
 
 
+@pytest.mark.realdata
+def test_evaluate_scores_whom_a_protocol_tests(run):
+    arguments = ["evaluate", "--corpus", "savee", "--protocol", "savee-loso", "--fold", "2"]
+    code, out, _ = run(*arguments, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["n"] == 120 and found["protocol"] == "unseen speakers"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--corpus", "ravdess", "--protocol", "guess"], "there is no protocol 'guess'"),
+        (["--corpus", "ravdess", "--protocol", "random-80-20"], "whatever a training has left out"),
+        (["--corpus", "ravdess", "--protocol", "ravdess-5fold", "--fold", "5"], "0 to 4"),
+        (["--manifest", "own.csv", "--protocol", "ravdess-5fold"], "is for a --corpus"),
+    ],
+)
+def test_a_protocol_that_cannot_be_scored_by_gets_a_sentence(run, toy_ravdess, arguments, says):
+    code, _, err = run("evaluate", *arguments)
+    assert code == 2 and says in err and err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

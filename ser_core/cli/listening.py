@@ -76,6 +76,10 @@ def evaluate(
     manifest: Annotated[
         Path | None, typer.Option(help="A CSV with path, emotion and, if known, speaker.")
     ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Score only whom this protocol tests, of a corpus.")
+    ] = None,
+    fold: Annotated[int, typer.Option(min=0, help="Which of the protocol's folds.")] = 0,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Score changed recordings, too: noise, codecs, …")
     ] = False,
@@ -89,7 +93,13 @@ def evaluate(
 
     if (corpus is None) == (manifest is None):
         raise UndertoneError("name either --corpus or --manifest")
-    frame = own.read_table(manifest) if manifest else scoring.corpus_manifest(corpus)
+    if protocol and manifest:
+        raise UndertoneError("a --protocol is for a --corpus, whose speakers it knows")
+    if manifest:
+        frame = own.read_table(manifest)
+    else:
+        frame = scoring.corpus_manifest(corpus)
+        frame = scoring.tested(frame, protocol, fold) if protocol else frame
     recognizer = Recognizer.from_name(model)
     with progress_bars() as progress:
         task = progress.add_task("recordings", total=len(frame))
