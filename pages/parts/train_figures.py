@@ -74,7 +74,7 @@ def learning(events: Sequence[dict], *, best: int = 0) -> None:
             )
     kept = f" The dashed line is round {best}, whose weights were kept." if best else ""
     st.caption(
-        "Violet: people who decide when to stop (validation). Orange: what it learns from, with "
+        "Violet: those kept aside to check it (validation). Orange: what it learns from, with "
         f"its changes, as it learns; so orange may be worse.{kept} Dotted: the parabola that fits "
         "best."
     )

@@ -129,7 +129,7 @@ def _curves(now: Status) -> None:
             )
     st.caption(
         "A round (epoch) shows it every recording once. *Training*: on the recordings it learns "
-        "from. *Others*: on people who only decide when to stop (validation). Learning rate now: "
+        "from. *Others*: on those kept aside to check it (validation). Learning rate now: "
         f"{last['learning_rate']:.2g}."
     )
 
