@@ -51,7 +51,7 @@ def server(*, module: str = "streamlit", **environment: str) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
-        sys.executable, "-m", module, "run", str(ROOT / "app.py"),
+        sys.executable, "-m", module, "run", str(ROOT / "server.py"),
         "--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}",
         "--server.fileWatcherType=none",
     ]  # fmt: skip
