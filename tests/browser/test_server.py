@@ -184,6 +184,27 @@ def test_uploads_are_limited_and_stay_in_memory():
         assert line in options
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../requirements.txt",
+        "/../../../../../../../../etc/passwd",
+        "/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+        "/static/../../../../../../../../etc/passwd",
+        "/media/..%2f..%2f..%2f..%2f..%2f..%2fetc%2fpasswd",
+        "/app/static/../app.py",
+        "/component/undertone.microphone/../../../../etc/passwd",
+        "//127.0.0.1/share/file",
+        "/.streamlit/config.toml",
+        "/server.py",
+    ],
+)
+def test_no_address_leads_to_a_file_of_the_server(url, path):
+    page = ask(url, "/")[2]
+    status, _, text = ask(url, path)
+    assert status in (400, 404) or text == page
+
+
 def test_run_listens_to_this_computer_alone():
     """`make run` says only where; on another of this computer's addresses, nobody answers."""
     port = serving.free_port()
