@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 ROOT = Path(__file__).parent.parent.parent
 SAMPLES = ROOT / "assets" / "samples"
+PAGES = ["Recognize", "Live", "Explore", "Train", "Models", "About"]
 
 # Milliseconds: so long, on however slow a machine, that only a hang lasts longer.
 PATIENCE = 600_000

@@ -20,9 +20,17 @@ from playwright.sync_api import expect
 from pages.parts import microphone
 from ser_core import audio
 from tests.browser import serving
-from tests.browser.serving import ANSWER, SAMPLES, go_live, open_page, settle, wait_for_answer
+from tests.browser.serving import (
+    ANSWER,
+    PAGES,
+    SAMPLES,
+    go_live,
+    open_page,
+    settle,
+    wait_for_answer,
+)
 from tests.browser.test_live import WALLED, speech
-from tests.browser.test_server import PAGES, knock
+from tests.browser.test_server import knock
 from tests.helpers import ROOT
 
 pytestmark = pytest.mark.browser

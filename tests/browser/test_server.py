@@ -16,12 +16,10 @@ from starlette.formparsers import MultiPartParser
 
 import server
 from tests.browser import serving
-from tests.browser.serving import open_page, settle, try_sample
+from tests.browser.serving import PAGES, open_page, settle, try_sample
 from tests.helpers import ROOT
 
 pytestmark = pytest.mark.browser
-
-PAGES = ["Recognize", "Live", "Explore", "Train", "Models", "About"]
 
 
 @contextmanager
