@@ -17,7 +17,7 @@ help:
 	@echo "make clean        remove .venv and caches"
 
 run: setup
-	$(BIN)/streamlit run app.py
+	$(BIN)/streamlit run server.py
 
 test: setup-dev
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Undertone's entry point: `streamlit run app.py`."""
+"""The app: its pages, and which of them is open. `server.py` serves it."""
 
 from pathlib import Path
 

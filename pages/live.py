@@ -12,7 +12,7 @@ from pages.parts.answer import in_words, named
 from pages.parts.downloads import downloads
 from pages.parts.entrance import through_app
 from pages.parts.hearing import history, recognizer
-from ser_core import audio, live, plots, plots_over_time, timeline
+from ser_core import audio, live, log, plots, plots_over_time, timeline
 from ser_core.errors import UndertoneError
 from ser_core.history import remember
 from ser_core.live import Sound, State
@@ -115,7 +115,9 @@ def keep():
     zone = st.context.timezone
     now = datetime.now(ZoneInfo(zone) if zone else None)
     clip = audio.Clip(samples, audio.SAMPLE_RATE, f"Live, {now:%H:%M}")
-    remember(history(), clip, recognizer().predict(clip), title=clip.name)
+    with log.prediction("kept") as heard:
+        prediction = heard(recognizer().predict(clip))
+    remember(history(), clip, prediction, title=clip.name)
     st.toast("Kept, for this visit, on the Recognize page.", icon=":material/bookmark_added:")
 
 
@@ -157,7 +159,9 @@ def show_recorder():
     recording = st.audio_input("Record a few seconds instead")
     if recording:
         try:
-            in_words(recognizer().predict(audio.read(recording)))
+            with log.prediction("recorded") as heard:
+                prediction = heard(recognizer().predict(audio.read(recording)))
+            in_words(prediction)
         except UndertoneError as error:
             st.error(f"Sorry: {error}.")
 

@@ -28,15 +28,16 @@ def take(way):
     refused().clear()
     if way == "sample":
         if given:
-            queue().append((f"“{given}”, a synthetic voice", samples[given]))
+            queue().append(("sample", f"“{given}”, a synthetic voice", samples[given]))
         return
     st.session_state[ways["sample"]] = None  # so that one click brings it again
     if way == "record" and given:
         count = st.session_state.recorded = st.session_state.get("recorded", 0) + 1
-        queue().append((f"Your recording{f' {count}' if count > 1 else ''}", given))
+        queue().append(("recorded", f"Your recording{f' {count}' if count > 1 else ''}", given))
     if way == "upload":
         known = st.session_state.setdefault("uploaded", set())
-        queue().extend((file.name, file) for file in given if file.file_id not in known)
+        new = [file for file in given if file.file_id not in known]
+        queue().extend(("upload", file.name, file) for file in new)
         known.update(file.file_id for file in given)
         if len(queue()) > 1:
             st.session_state.listing = True

@@ -1,5 +1,6 @@
 """Hears a stream: sound in on one thread, an emotion every half second on another, little kept."""
 
+import logging
 import threading
 import time
 from collections import deque
@@ -10,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 import soxr
 
-from ser_core import timeline
+from ser_core import log, timeline
 from ser_core.audio import ACTIVITY_HOP, SAMPLE_RATE, Clip, speech_activity
 from ser_core.features import FeatureSpec, mel_power
 from ser_core.recognizer import Recognizer
@@ -198,7 +199,8 @@ class Listener:
         before = self.moments[-1] if self.moments else None
         if not len(samples) or before and written / SAMPLE_RATE <= before.time:
             return before
-        prediction = recognizer.predict(Clip(samples, SAMPLE_RATE, "live"))
+        with log.prediction("live", level=logging.DEBUG) as heard:
+            prediction = heard(recognizer.predict(Clip(samples, SAMPLE_RATE, "live")))
         sound = _kind(
             samples,
             {issue.code for issue in prediction.quality.issues if issue.severity == "error"},

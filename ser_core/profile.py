@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ser_core.errors import UndertoneError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ser_core.bundle import Bundle
 
 FEWEST, MOST = 3, 16  # clips a profile is made of
+MOST_BYTES = 1_000_000  # of a file, where one takes a few thousand
 
 # The mean of few clips says more about what they express than about who speaks. It is shrunk to
 # the population's as if that had been seen in so many clips more (James & Stein 1961); chosen on
@@ -109,8 +110,10 @@ def from_json(text: str | bytes, model: "Bundle") -> Voice:
         ProfileError: it is no profile, is damaged, or was made for another model.
     """
     try:
+        if len(text) > MOST_BYTES:
+            raise ValueError("no profile is that large")
         voice = TypeAdapter(Voice).validate_json(text)
-    except ValidationError:
+    except ValueError:  # pydantic's own is one, too
         raise ProfileError(
             "this is not a voice profile; choose a file that was downloaded here"
         ) from None

@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pylibsrtp  # noqa: F401 - crashes (1.0) if it is loaded after TensorFlow,
 import pytest
 import soundfile
 
-from ser_core import audio
+from ser_core import audio, log
 from tests.helpers import TOY, speech_like
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -43,6 +44,19 @@ def runs(tmp_path, monkeypatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("SER_RUNS_DIR", str(folder))
     return folder
+
+
+@pytest.fixture
+def logged(monkeypatch, capsys):
+    """Turns the log to a level; gives what it has written on stderr since it was asked last."""
+
+    def turn(level: str):
+        monkeypatch.setenv("UNDERTONE_LOG", level)
+        log._logger.cache_clear()
+        return lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    yield turn
+    log._logger.cache_clear()
 
 
 @pytest.fixture

@@ -48,6 +48,15 @@ def test_predict_json_is_one_document_of_the_agreed_shape(run, talk_file, tmp_pa
     assert set(second["windows"][0]) == {"start", "end", "probabilities"}
 
 
+def test_predict_logs_if_it_is_wanted_and_no_name(run, talk_file, monkeypatch, logged):
+    logged("info")
+    code, out, err = run("predict", talk_file, "--json")
+    assert code == 0 and json.loads(out)
+    line = json.loads(err)
+    assert (line["source"], line["model"], line["error"]) == ("cli", "swift", None)
+    assert "talk" not in err
+
+
 def test_predict_knows_a_voice(run, talk_file, tmp_path):
     model = Recognizer.from_name("swift").bundle
     kept = tmp_path / "mine.json"

@@ -15,7 +15,7 @@ from ser_core import corpora, emotions
 from ser_core.corpora import crema_d, listening, ravdess, savee, tess
 from tests.helpers import speech_like
 
-MODULES = {"ravdess": ravdess, "tess": tess, "crema-d": crema_d, "savee": savee}
+MODULES = corpora.CORPORA
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,10 @@ def saying(probabilities, threshold=0.5, codes=()):
     return SimpleNamespace(
         card=SimpleNamespace(threshold=threshold),
         predict=lambda clip: SimpleNamespace(
-            probabilities=next(answers), quality=SimpleNamespace(issues=issues)
+            model="saying",
+            probabilities=next(answers),
+            abstained=bool(codes),
+            quality=SimpleNamespace(duration=clip.duration, issues=issues),
         ),
     )
 

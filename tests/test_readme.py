@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import asdict
 
 import pytest
@@ -64,5 +65,12 @@ def test_the_systems_are_the_measured_ones():
 @pytest.mark.parametrize("line", README.splitlines())
 def test_every_file_named_in_the_readme_is_there(line):
     for word in line.replace("`", " ").replace("(", " ").replace(")", " ").split():
-        if word.startswith(("assets/", "benchmarks/", "models/")):
+        if word.startswith(("assets/", "benchmarks/", "docs/", "models/")):
             assert (ROOT / word.rstrip(".,;")).exists(), word
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md"])
+def test_every_link_leads_somewhere(document):
+    for file in ROOT.glob(document):
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", file.read_text("utf-8")):
+            assert (file.parent / target).exists(), f"{file.name}: {target}"

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts.library import title
+from ser_core import shelf
 from ser_core.corpora import CORPORA, Corpus, manifest_of, ready_made
 from ser_core.corpora.background import Download
 from ser_core.corpora.sources import Source, is_complete
@@ -27,9 +28,9 @@ def arrived() -> list[str]:
 
 
 def offers(here: Mapping[str, pd.DataFrame]) -> None:
-    """Offer what is not here, or not all of it."""
+    """Offer what is not here, or not all of it; but not where visitors may change nothing."""
     wanting = {name: corpus for name, corpus in CORPORA.items() if _missing(name, here)}
-    if not wanting:
+    if not wanting or shelf.locked():
         return
     with st.expander(
         "Get more recordings" if here else "Get real recordings",

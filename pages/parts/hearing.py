@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import in_cached_function
 
-from ser_core import audio, shelf
+from ser_core import audio, log, shelf
 from ser_core.errors import UndertoneError
 from ser_core.history import Entry, remember
 from ser_core.recognizer import DEFAULT_MODEL, Recognizer
@@ -80,8 +80,8 @@ def history() -> dict[str, Entry]:
     return st.session_state.setdefault("history", {})
 
 
-def queue() -> list[tuple[str, object]]:
-    """Return what is still to be heard: titles and recordings."""
+def queue() -> list[tuple[str, str, object]]:
+    """Return what is still to be heard: ways in (as `log` names them), titles, recordings."""
     return st.session_state.setdefault("queue", [])
 
 
@@ -98,7 +98,7 @@ def listen() -> None:
 
     def progress(done: float) -> None:
         nonlocal bar
-        title, recording = waiting[0]
+        _, title, recording = waiting[0]
         long = time.monotonic() - started > _PATIENCE or getattr(recording, "size", 0) > _LARGE
         if bar is None and long:
             with place.container(horizontal=True, vertical_alignment="center"):
@@ -109,19 +109,20 @@ def listen() -> None:
             bar.progress((total - len(waiting) + done) / total, text=f"Listening to {plain(title)}")
 
     while waiting:
-        title, recording = waiting[0]
+        source, title, recording = waiting[0]
         try:
             progress(0.0)
-            st.session_state.shown = _hear(recording, title, progress)
+            st.session_state.shown = _hear(source, recording, title, progress)
         except UndertoneError as error:
             refused().append(f"Sorry: {error}." if total == 1 else f"{plain(title)}: {error}.")
         waiting.pop(0)
     place.empty()
 
 
-def _hear(recording, title: str, progress: Callable[[float], None]) -> str:
-    clip = audio.read(recording, name=title)
-    prediction = recognizer().predict(clip, on_batch=progress)
+def _hear(source: str, recording, title: str, progress: Callable[[float], None]) -> str:
+    with log.prediction(source) as heard:
+        clip = audio.read(recording, name=title)
+        prediction = heard(recognizer().predict(clip, on_batch=progress))
     return remember(history(), clip, prediction, title=title)
 
 

@@ -8,7 +8,7 @@ from pages.parts.answer import in_words, named
 from pages.parts.downloads import downloads
 from pages.parts.hearing import history, plain, queue, recognizer, refused
 from ser_core import history as kept
-from ser_core import plots
+from ser_core import log, plots
 from ser_core.errors import UndertoneError
 from ser_core.history import Entry
 from ser_core.recognizer import Prediction, model_folders
@@ -63,7 +63,8 @@ def _short(found: Prediction) -> str:
 
 @st.cache_data(scope="session", max_entries=8, show_spinner="Listening …")
 def _heard_by(key: str, model: str) -> Prediction:
-    return recognizer(model).predict(history()[key].clip())
+    with log.prediction("again") as heard:
+        return heard(recognizer(model).predict(history()[key].clip()))
 
 
 @st.fragment

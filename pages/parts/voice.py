@@ -102,7 +102,9 @@ def _unknown() -> None:
         embeddings = [entries[key].prediction.embedding for key in chosen]
         st.session_state.voice = profile.get_to_know(embeddings, model)
         st.rerun()
-    file = st.file_uploader("Or a profile you kept", type="json", key="voice-file")
+    file = st.file_uploader(
+        "Or a profile you kept", type="json", key="voice-file", max_upload_size=1
+    )
     if file is not None:
         st.session_state.voice = profile.from_json(file.getvalue(), model)
         st.rerun()

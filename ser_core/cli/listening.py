@@ -21,7 +21,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Say which emotion each recording carries."""
-    from ser_core import audio, profile
+    from ser_core import audio, log, profile
     from ser_core.recognizer import Recognizer
 
     recognizer = Recognizer.from_name(model)
@@ -31,7 +31,8 @@ def predict(
     documents, unreadable = [], 0
     for file in files:
         try:
-            prediction = recognizer.predict(audio.read(file))
+            with log.prediction("cli") as heard:
+                prediction = heard(recognizer.predict(audio.read(file)))
             if known:
                 prediction = recognizer.with_voice(prediction, known)
         except audio.AudioError as error:

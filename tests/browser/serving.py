@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 ROOT = Path(__file__).parent.parent.parent
 SAMPLES = ROOT / "assets" / "samples"
+PAGES = ["Recognize", "Live", "Explore", "Train", "Models", "About"]
 
 # Milliseconds: so long, on however slow a machine, that only a hang lasts longer.
 PATIENCE = 600_000
@@ -51,7 +52,7 @@ def server(*, module: str = "streamlit", **environment: str) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
-        sys.executable, "-m", module, "run", str(ROOT / "app.py"),
+        sys.executable, "-m", module, "run", str(ROOT / "server.py"),
         "--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}",
         "--server.fileWatcherType=none",
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from tests.browser import serving
 from tests.browser.serving import (
     ANSWER,
+    PAGES,
     SAMPLES,
     cut_off,
     open_page,
@@ -135,6 +136,6 @@ def test_nothing_is_cut_off_and_time_axes_line_up(browser, url, viewport):
 def test_a_servers_first_visitor_may_go_straight_to_a_page(browser, path):
     with serving.server() as url:
         page = open_page(browser, f"{url}/{path}")
-        expect(page.get_by_test_id("stTopNavLink")).to_have_count(6)
+        expect(page.get_by_test_id("stTopNavLink")).to_have_count(len(PAGES))
         expect(page.get_by_test_id("stSidebarNav")).to_have_count(0)
         expect(page.get_by_role("heading", level=1)).not_to_have_text("How do you sound?")

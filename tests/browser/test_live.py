@@ -24,6 +24,15 @@ SILENCE = 1e-4 * np.random.default_rng(0).standard_normal(4 * RATE).astype(np.fl
 TONE = 0.3 * np.sin(2 * np.pi * 440 * np.arange(4 * RATE) / RATE).astype(np.float32)
 
 
+# Sound gets through by way of a TURN server alone, as behind some firewalls.
+WALLED = """
+    const Real = RTCPeerConnection
+    window.RTCPeerConnection = function (given) {
+        return new Real({ ...given, iceTransportPolicy: "relay" })
+    }
+"""
+
+
 def speech():
     """Four seconds in which somebody talks without a pause."""
     samples = audio.read(SAMPLES / "low-and-slow.flac").samples
@@ -108,14 +117,7 @@ def test_a_missing_microphone_is_told(browser, url):
 
 
 def test_without_a_connection_there_is_the_recorder(listening, url):
-    # Only by way of a TURN server, as behind some firewalls; and there is none.
-    walled = """
-        const Real = RTCPeerConnection
-        window.RTCPeerConnection = function (given) {
-            return new Real({ ...given, iceTransportPolicy: "relay" })
-        }
-    """
-    page = listening(url, speech(), script=walled)
+    page = listening(url, speech(), script=WALLED)  # and there is no TURN server
     state(page, "Connecting")
     expect(page.get_by_role("alert")).to_contain_text("no connection")
     for reason in ("firewall", "TURN", "HTTPS"):

@@ -61,6 +61,13 @@ def toy_ids(folder):
     return [f"ravdess/{path.stem}" for path in folder.rglob("*.flac")]
 
 
+def test_visitors_who_may_change_nothing_are_offered_no_downloads(explore, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNDERTONE_TRAINING", "off")
+    app = explore(tmp_path)
+    assert "synthetic voices" in said(app)
+    assert not app.button and not app.expander
+
+
 def test_with_nothing_here_our_own_voices_are_shown_and_every_corpus_offered(explore, tmp_path):
     app = explore(tmp_path)
     assert app.dataframe[0].value.Clip.tolist() == sorted(row["title"] for row in SAMPLES)

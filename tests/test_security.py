@@ -1,0 +1,80 @@
+"""What SECURITY.md promises and no other test holds it to."""
+
+import ast
+
+import pytest
+
+from ser_core import profile, recipe, shelf
+from ser_core.errors import UndertoneError
+from tests.helpers import ROOT
+
+CODE = [*ROOT.glob("*.py"), *ROOT.glob("pages/**/*.py"), *ROOT.glob("ser_core/**/*.py")]
+MODULES = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "pty", "code"}
+CALLS = {
+    "eval", "exec", "compile", "__import__", "input", "breakpoint", "os.system", "os.popen",
+    "yaml.load", "yaml.unsafe_load", "torch.load", "pandas.read_pickle", "pd.read_pickle",
+    "st.html", "subprocess.getoutput", "subprocess.getstatusoutput", "tempfile.mktemp",
+}  # fmt: skip
+KEYWORDS = {
+    ("allow_pickle", True), ("shell", True), ("safe_mode", False), ("verify", False),
+    ("unsafe_allow_html", True), ("unsafe_allow_javascript", True),
+}  # fmt: skip
+
+
+def dangers(text):
+    """Return what could run what somebody else has written, or show it as HTML, in a module."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {it.name for it in node.names if it.name.partition(".")[0] in MODULES}
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in MODULES:
+            found.add(node.module)
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            found |= {name} & CALLS
+            if name.endswith("load_model") and "safe_mode" not in {it.arg for it in node.keywords}:
+                found.add(f"{name} without safe_mode")
+            for keyword in node.keywords:
+                value = getattr(keyword.value, "value", None)
+                found |= {f"{keyword.arg}={value}"} if (keyword.arg, value) in KEYWORDS else set()
+    return found
+
+
+@pytest.mark.parametrize("file", CODE, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_nothing_of_a_strangers_is_run_or_shown_as_html(file):
+    assert dangers(file.read_text("utf-8")) == set()
+
+
+@pytest.mark.parametrize(
+    "text, danger",
+    [
+        ("import pickle", "pickle"),
+        ("from joblib import load", "joblib"),
+        ("def f(x):\n    return eval(x)", "eval"),
+        ("np.load(file, allow_pickle=True)", "allow_pickle=True"),
+        ("subprocess.run(line, shell=True)", "shell=True"),
+        ("yaml.load(text)", "yaml.load"),
+        ("keras.models.load_model(file)", "keras.models.load_model without safe_mode"),
+        ("load_model(file, safe_mode=False)", "safe_mode=False"),
+        ("st.markdown(text, unsafe_allow_html=True)", "unsafe_allow_html=True"),
+    ],
+)
+def test_a_danger_would_be_found(text, danger):
+    assert danger in dangers(text)
+
+
+@pytest.mark.parametrize(
+    "wish", ["../../evil", "/etc/passwd", "..", "a/b", "a\\b", ".hidden", "", "a\0b", "x" * 500]
+)
+def test_whatever_a_recipe_or_a_card_is_called_its_folder_is_a_run(runs, wish):
+    loaded = recipe.load("lstm", [f"name='{wish}'"] if wish.isprintable() else [])
+    name = shelf.free_name(loaded.name if wish.isprintable() else wish)
+    assert (runs / name).resolve().parent == runs.resolve()
+    assert not name.startswith(".") and len(name) <= 64
+    with pytest.raises(UndertoneError):
+        shelf.check_name(wish)
+
+
+def test_a_profile_larger_than_any_is_not_even_read():
+    with pytest.raises(profile.ProfileError, match="not a voice profile"):
+        profile.from_json(b"[" * (profile.MOST_BYTES + 1), None)
