@@ -5,11 +5,13 @@ takes it writes its Parquet file, the same whoever that is, and tells how many o
 could not be used. Dask gives the parts of a worker that died to another one.
 """
 
+import asyncio
 import functools
 import hashlib
 import json
 import logging
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -94,13 +96,15 @@ def hear(
             model=folder.name if folder.parent == recognizer.MODELS else str(folder.resolve()),
             card=bundle.sha256(folder / "card.json"),
         )
-        done = parts.begin(output, plan, resume=resume)
+        done = parts.done(output, plan, resume=resume)
         left = ((n, names) for n, names in _parts(kept, plan) if n not in done)
         resumed = heard = sum(min(plan.size, count - n * plan.size) for n in done)
         unusable = 0
         on_progress(heard, count)
         if len(done) < plan.parts:
             with _cluster(scheduler, workers) as client:
+                _check(client, plan)
+                parts.begin(output, plan)
                 for names, failed in _through(client, left, plan, output):
                     heard += len(names)
                     unusable += failed
@@ -139,7 +143,8 @@ def _cluster(scheduler: str | None, workers: int | None):
     from distributed import Client, LocalCluster
 
     # What Dask logs is for its makers; what concerns the user, it raises.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler is None:
         with (
             dask.config.set({"distributed.worker.profile.enabled": False}),
@@ -151,27 +156,60 @@ def _cluster(scheduler: str | None, workers: int | None):
                 dashboard_address=None,
                 security=True,
                 silence_logs=logging.CRITICAL,
+                preload=__name__,
             ) as cluster,
             Client(cluster) as client,
         ):
             yield client
         return
     try:
-        client = Client(scheduler, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
+        # Not by making a client: one that could not be made hangs when it is thrown away.
+        asyncio.run(_reach(scheduler))
+    except (OSError, ValueError, TypeError) as error:
         raise BatchError(
             f"no Dask scheduler answers at {scheduler} ({recordings.reason(error)}); start one "
-            "with `dask scheduler`"
+            "with `python -m dask scheduler` in Undertone's folder"
         ) from None
-    with client:
+    with Client(scheduler, set_as_default=False) as client:
         try:
             client.wait_for_workers(1, timeout=_PATIENCE)
         except TimeoutError:
             raise BatchError(
-                f"the cluster at {scheduler} has no workers; start some with `dask worker "
-                f"{scheduler} --nthreads 1`"
+                f"the cluster at {scheduler} has no workers; start some with `python -m "
+                f"dask worker {scheduler} --nthreads 1` in Undertone's folder"
             ) from None
         yield client
+
+
+def dask_setup(worker) -> None:
+    """Leave Ctrl-C to the command; Dask calls this in each process of this machine's cluster."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+async def _reach(scheduler: str) -> None:
+    from distributed import Security
+    from distributed.comm import connect
+
+    how = Security().get_connection_args("client")
+    comm = await connect(scheduler, timeout=_PATIENCE, **how)
+    await comm.close()
+
+
+def _check(client, plan: Plan) -> None:
+    """Make sure that the cluster knows Undertone and the model."""
+    try:
+        client.submit(rows, [], plan, pure=False).result()
+    except UndertoneError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever another version may lack
+        raise _unfit(error.__cause__ or error) from None
+
+
+def _unfit(error: BaseException) -> BatchError:
+    return BatchError(
+        f"the cluster cannot run Undertone ({recordings.reason(error)}); start its scheduler and "
+        "its workers as `python -m dask …` in the folder of the same version"
+    )
 
 
 def _through(
@@ -187,7 +225,7 @@ def _through(
         return future
 
     waiting = {}
-    futures = as_completed([submit(*part) for part in islice(left, _AHEAD)])
+    futures = as_completed([submit(*part) for part in islice(left, _AHEAD)], loop=client.loop)
     try:
         for future in futures:
             number, names = waiting.pop(future.key)
@@ -203,9 +241,7 @@ def _through(
             yield names, failed
             futures.update(submit(*part) for part in islice(left, 1))
     except ImportError as error:
-        raise BatchError(
-            f"the workers cannot run Undertone ({error}); install the same version there"
-        ) from None
+        raise _unfit(error) from None
     except FutureCancelledError:
         raise BatchError("the cluster has gone; what is done stays, and --resume goes on") from None
     except KilledWorker:
@@ -262,10 +298,11 @@ def hear_part(
 
 def rows(names: Sequence[str], plan: Plan, harmful: Mapping[str, str] | None = None) -> list[dict]:
     """Return what is heard in each recording as `parts.row` or `parts.failure`."""
+    hears = _recognizer(plan)
     found = {name: parts.failure(name, why) for name, why in (harmful or {}).items()}
     safe = [name for name in names if name not in found]
     for start in range(0, len(safe), _TOGETHER):
-        found |= _together(_recognizer(plan), safe[start : start + _TOGETHER])
+        found |= _together(hears, safe[start : start + _TOGETHER])
     return [found[name] for name in names]
 
 

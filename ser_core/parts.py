@@ -51,36 +51,42 @@ class Plan:
         return -(-self.recordings // self.size)
 
 
-def begin(output: str, plan: Plan, *, resume: bool) -> set[int]:
-    """Write the plan into a new folder, or compare it with that of one to go on with.
+def done(output: str, plan: Plan, *, resume: bool) -> set[int]:
+    """Return the numbers of the parts that are there.
 
     Args:
         output: the folder; a path or a URL.
         plan: of what is to be written.
         resume: whether the folder may be there already.
 
-    Returns:
-        The numbers of the parts that are there.
-
     Raises:
-        OutputError: the folder is there, is of another plan, or cannot be written.
+        OutputError: the folder is there, or is of another plan.
     """
     with _said(output):
         fs, folder = place(output)
-        there = fs.exists(folder)
-        # A process may have been killed before it had written the plan.
-        names = {n for n in _names(fs, folder) if not _ASIDE.fullmatch(n)} if there else set()
-    if there and not resume:
+        if not fs.exists(folder):
+            return set()
+        names = _names(fs, folder)
+    if not resume:
         raise OutputError(
             f"{output} exists; --resume goes on with it, if it is of the same recordings and model"
         )
-    if not names:
-        with _said(output):
-            fs.makedirs(folder, exist_ok=True)
-            _write(fs, folder, _PLAN, json.dumps(asdict(plan), indent=2).encode())
-        return set()
-    _compare(output, _read_plan(output), plan)
+    # A process may have been killed before it had written the plan.
+    if any(not _ASIDE.fullmatch(name) for name in names):
+        _compare(output, _read_plan(output), plan)
     return {int(found[1]) for found in map(_PART.fullmatch, names) if found}
+
+
+def begin(output: str, plan: Plan) -> None:
+    """Write the plan into a folder, which is made if need be.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with _said(output):
+        fs, folder = place(output)
+        fs.makedirs(folder, exist_ok=True)
+        _write(fs, folder, _PLAN, json.dumps(asdict(plan), indent=2).encode())
 
 
 def write(

@@ -38,7 +38,7 @@ def listed(source: str, *, on_other: Callable[[], None] = lambda: None) -> Itera
         elif is_url(source):
             yield from _of_url(source, on_other)
         else:
-            yield from _of_path(os.path.abspath(os.path.expanduser(source)), on_other)
+            yield from _of_path(os.path.expanduser(source), on_other)
     except UndertoneError:
         raise
     except Exception as error:  # noqa: BLE001 - each driver has errors of its own
@@ -87,7 +87,7 @@ def place(url: str):
         raise UndertoneError(f"{url} needs a driver that is not here: {error}") from None
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Return what an error says, in one line and without the number of an OSError."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file or folder"  # drivers only repeat its name
@@ -97,20 +97,29 @@ def reason(error: Exception) -> str:
 
 def _of_path(path: str, on_other: Callable[[], None]) -> Iterator[str]:
     if os.path.isfile(path):
-        yield path
+        yield os.path.abspath(path)
     elif os.path.isdir(path):
-        for folder, folders, names in os.walk(path, onerror=_raise):
+        for folder, folders, names in os.walk(os.path.abspath(path), onerror=_raise):
             # What `os.walk` goes into next, and in which order.
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 if _is_recording(name, on_other):
                     yield os.path.join(folder, name)
     elif glob.has_magic(path):
-        yield from filter(os.path.isfile, sorted(glob.iglob(path, recursive=True)))
+        # Not Python's own, whose `**` goes round in circles where links do.
+        fs, _ = place("file:///")
+        pattern = os.path.join(glob.escape(os.getcwd()), path)
+        yield from filter(os.path.isfile, _globbed(fs, pattern))
     else:
         raise UndertoneError(
             f"there is nothing at '{path}'; give a folder, a glob, a table (.csv) or a URL"
         )
+
+
+def _globbed(fs, pattern: str) -> Iterator[str]:
+    for name, entry in fs.glob(pattern, detail=True).items():
+        if _is_file(entry):
+            yield name
 
 
 def _of_url(url: str, on_other: Callable[[], None]) -> Iterator[str]:
@@ -122,7 +131,7 @@ def _of_url(url: str, on_other: Callable[[], None]) -> Iterator[str]:
         raise UndertoneError(f"{url} cannot be listed; give a URL like s3://bucket/folder")
     prefix = first[: len(first) - len(root.rstrip("/"))]
     if glob.has_magic(root):
-        names = (name for name, entry in fs.glob(root, detail=True).items() if _is_file(entry))
+        names = _globbed(fs, root)
     # To a web server, a folder's page is a file, too.
     elif not url.endswith("/") and fs.isfile(root):
         names = iter([root])
