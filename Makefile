@@ -35,6 +35,7 @@ screenshots: setup-dev
 bench: setup-dev
 	$(BIN)/python -m benchmarks.predict
 	$(BIN)/python -m benchmarks.features
+	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.speech
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.explore

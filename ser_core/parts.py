@@ -51,26 +51,37 @@ class Plan:
         return -(-self.recordings // self.size)
 
 
-def done(output: str, plan: Plan, *, resume: bool) -> set[int]:
-    """Return the numbers of the parts that are there.
+def check_new(output: str) -> None:
+    """Make sure that there is nothing yet.
 
     Args:
         output: the folder; a path or a URL.
-        plan: of what is to be written.
-        resume: whether the folder may be there already.
 
     Raises:
-        OutputError: the folder is there, or is of another plan.
+        OutputError: there is something.
     """
     with _said(output):
         fs, folder = place(output)
-        if not fs.exists(folder):
-            return set()
-        names = _names(fs, folder)
-    if not resume:
+        there = fs.exists(folder)
+    if there:
         raise OutputError(
             f"{output} exists; --resume goes on with it, if it is of the same recordings and model"
         )
+
+
+def done(output: str, plan: Plan) -> set[int]:
+    """Return the numbers of the parts that are there.
+
+    Args:
+        output: the folder, which need not be there.
+        plan: of what is to be written.
+
+    Raises:
+        OutputError: the folder is of another plan, or of something else.
+    """
+    with _said(output):
+        fs, folder = place(output)
+        names = _names(fs, folder) if fs.exists(folder) else set()
     # A process may have been killed before it had written the plan.
     if any(not _ASIDE.fullmatch(name) for name in names):
         _compare(output, _read_plan(output), plan)

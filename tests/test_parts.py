@@ -76,8 +76,8 @@ def test_a_part_of_errors_alone_has_the_same_columns(output, hears):
 
 
 def test_parts_that_are_there_are_known(output, hears):
-    assert parts.done(output, PLAN, resume=False) == set()
-    assert parts.done(output, PLAN, resume=True) == set()
+    parts.check_new(output)
+    assert parts.done(output, PLAN) == set()
     parts.begin(output, PLAN)
     for number in (0, 2):
         parts.write(output, number, [parts.failure("x", "broken")], PLAN, hears.card.labels)
@@ -86,21 +86,21 @@ def test_parts_that_are_there_are_known(output, hears):
     parts.begin(output, PLAN)
     assert contents(output) == before
     assert set(before) == {"_plan.json", "part-000000.parquet", "part-000002.parquet"}
-    assert parts.done(output, PLAN, resume=True) == {0, 2}
+    assert parts.done(output, PLAN) == {0, 2}
 
 
 def test_only_the_same_work_is_gone_on_with(output):
     parts.begin(output, PLAN)
     with pytest.raises(OutputError, match="exists; --resume"):
-        parts.done(output, PLAN, resume=False)
+        parts.check_new(output)
     for other, says in (
         (replace(PLAN, listed="13", recordings=599), r"other recordings \(600 then, 599 now\)"),
         (replace(PLAN, card="35"), r"another model \(swift"),
         (replace(PLAN, size=7), "another version"),
     ):
         with pytest.raises(OutputError, match=says):
-            parts.done(output, other, resume=True)
-    assert parts.done(output, replace(PLAN, model="/a/copy/of/swift"), resume=True) == set()
+            parts.done(output, other)
+    assert parts.done(output, replace(PLAN, model="/a/copy/of/swift")) == set()
 
 
 @pytest.mark.parametrize("plan", [None, b"", b"[]", b'{"a": 1}', b"\xff"])
@@ -112,7 +112,7 @@ def test_what_is_no_result_is_left_alone(output, plan):
         fs.pipe_file(f"{folder}/_plan.json", plan)
     before = contents(output)
     with pytest.raises(OutputError, match="name another --output"):
-        parts.done(output, PLAN, resume=True)
+        parts.done(output, PLAN)
     assert contents(output) == before
 
 
@@ -121,11 +121,11 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(output):
     fs.makedirs(folder)
     left = f".part-000003.parquet-{'0' * 32}"
     fs.pipe_file(f"{folder}/._plan.json-{'0' * 32}", b"{")
-    assert parts.done(output, PLAN, resume=True) == set(), "killed before the plan was written"
+    assert parts.done(output, PLAN) == set(), "killed before the plan was written"
     parts.begin(output, PLAN)
     for name in (left, ".mine", "mine"):
         fs.pipe_file(f"{folder}/{name}", b"half")
-    assert parts.done(output, PLAN, resume=True) == set()
+    assert parts.done(output, PLAN) == set()
     parts.tidy(output)
     assert set(contents(output)) == {"_plan.json", ".mine", "mine"}
 
@@ -152,4 +152,4 @@ def test_a_place_that_cannot_be_written_gets_a_sentence(tmp_path):
     with pytest.raises(OutputError, match="cannot be written"):
         parts.begin(str(tmp_path / "file" / "out"), PLAN)
     with pytest.raises(OutputError, match="exists"):
-        parts.done(str(tmp_path / "file"), PLAN, resume=False)
+        parts.check_new(str(tmp_path / "file"))
