@@ -11,6 +11,7 @@ import platform
 import resource
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import cycle, islice
 from multiprocessing import get_context
@@ -22,6 +23,9 @@ from benchmarks.predict import RESULTS
 from ser_core import audio, batch, bundle, corpora, parts, recognizer
 
 CLIPS, CORES = 10_000_000, 100  # what docs/scale.md asks for
+
+ALONE = 500  # clips that one process hears, before and after
+SIZES = {"swift": (100, 1_000, 10_000), "deep": (100, 1_000)}
 
 _COLUMNS = {
     "clips": "clips",
@@ -35,32 +39,32 @@ _COLUMNS = {
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--swift", type=int, nargs="+", default=[100, 1_000, 10_000])
-    parser.add_argument("--deep", type=int, nargs="+", default=[100, 1_000])
+    parser.add_argument("--models", nargs="+", choices=list(SIZES), default=list(SIZES))
     options = parser.parse_args()
     manifest = corpora.scan("ravdess").manifest
     paths = [str(path) for path in manifest.path[manifest.channel == "speech"]]
-    sizes = {"swift": options.swift, "deep": options.deep}
-    result = {
+    file = RESULTS / "batch.json"
+    before = json.loads(file.read_text()) if file.exists() else {}
+    result = before | {
         "what": f"the {len(paths)} recordings of RAVDESS speech, from the first on again where "
         f"more are wanted; {parts.SIZE} to a part; one process: the same without Dask, once before "
         "and once after",
         "clip_bytes": round(np.mean([os.path.getsize(path) for path in paths])),
         "clip_s": round(float(np.mean([audio.read(path).duration for path in paths])), 2),
-        **{model: measure(model, paths, wanted) for model, wanted in sizes.items()},
         "cores": os.cpu_count(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
-        f"{platform.python_version()}; load {os.getloadavg()[0]:.1f}, other work included",
     }
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "batch.json").write_text(json.dumps(result, indent=2) + "\n")
-    for text in (*(table(result[model]) for model in sizes), estimates(result)):
+    for model in options.models:
+        result[model] = measure(model, paths, SIZES[model])
+        file.write_text(json.dumps(result, indent=2) + "\n")
+    tables = [table(result[model]) for model in SIZES]
+    for text in (*tables, comparison(result), estimates(result)):
         print(text, end="\n\n")
 
 
-def measure(model: str, paths: list[str], sizes: list[int]) -> dict:
+def measure(model: str, paths: list[str], sizes: Sequence[int]) -> dict:
     """Return figures of one process alone, and of `batch` for each number of clips."""
-    few = paths[: max(sizes)]
+    few = paths[:ALONE]
     before = in_a_process(alone, model, few)
     rows = [in_a_process(whole, model, paths, size) for size in sizes]
     after = in_a_process(alone, model, few)
@@ -76,6 +80,8 @@ def measure(model: str, paths: list[str], sizes: list[int]) -> dict:
         "batch": rounded(every),
         "batch / one_process": rounded({key: every[key] / one[key] for key in one}),
         "sizes": [rounded(row) for row in rows],
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
+        f"{platform.python_version()}; load {os.getloadavg()[0]:.1f}, other work included",
     }
 
 
@@ -138,6 +144,19 @@ def table(figures: dict) -> str:
     return "\n".join([f"| {head} |", f"|{rule}", *(f"| {row} |" for row in rows)])
 
 
+def comparison(result: dict) -> str:
+    """Return `batch` beside one process as a Markdown table."""
+    kinds = ("one_process", "batch", "batch / one_process")
+    names = {"clips_per_s": "clips a second", "processor_ms": "processor time a clip, ms"}
+    rows = [
+        f"| `{model}`, {name} | " + " | ".join(f"{result[model][k][key]:.3g}" for k in kinds) + " |"
+        for model in SIZES
+        for key, name in names.items()
+    ]
+    head = f"| | one process | `batch`, {result['cores']} workers | ratio |"
+    return "\n".join([head, "|---|---|---|---|", *rows])
+
+
 def estimates(result: dict) -> str:
     """Return what `CLIPS` clips take on `CORES` cores as a Markdown table, from what was measured.
 
@@ -145,7 +164,7 @@ def estimates(result: dict) -> str:
     over that time.
     """
     rows = []
-    for model in ("swift", "deep"):
+    for model in SIZES:
         every, largest = result[model]["batch"], result[model]["sizes"][-1]
         minutes = CLIPS * every["processor_ms"] / 1000 / CORES / 60
         busy = CLIPS * result["cores"] / every["clips_per_s"] / CORES / 60

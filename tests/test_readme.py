@@ -51,6 +51,17 @@ def test_the_speeds_are_the_benchmarks():
     assert table(json.loads((RESULTS / "predict.json").read_text())) in README
 
 
+def test_what_is_said_of_scale_was_measured():
+    from benchmarks.batch import RESULTS, comparison, estimates, table
+
+    result = json.loads((RESULTS / "batch.json").read_text())
+    text = (ROOT / "docs" / "scale.md").read_text("utf-8")
+    for figures in (result["swift"], result["deep"]):
+        assert table(figures) in text and figures["machine"] in text
+    assert comparison(result) in text
+    assert estimates(result) in text
+
+
 def test_the_systems_are_the_measured_ones():
     from benchmarks.systems import RESULTS, published, table
 
@@ -64,5 +75,5 @@ def test_the_systems_are_the_measured_ones():
 @pytest.mark.parametrize("line", README.splitlines())
 def test_every_file_named_in_the_readme_is_there(line):
     for word in line.replace("`", " ").replace("(", " ").replace(")", " ").split():
-        if word.startswith(("assets/", "benchmarks/", "models/")):
+        if word.startswith(("assets/", "benchmarks/", "docs/", "models/")):
             assert (ROOT / word.rstrip(".,;")).exists(), word

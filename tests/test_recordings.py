@@ -145,6 +145,9 @@ def test_a_store_is_walked_like_a_folder():
         assert names("memory://shop") == names("memory://shop/") == wanted
         assert names("memory://shop/*/*.wav") == wanted[2:]
         assert names("memory://shop/0.wav") == wanted[:1]
+        store.pipe_file("/shop/list.csv", b"path\nb/2.wav\n/x/y.wav\ns3://bucket/z.wav\n")
+        table = [wanted[2], "/x/y.wav", "s3://bucket/z.wav"]
+        assert names("memory://shop/list.csv") == table
         with pytest.raises(audio.AudioError, match="no sound"):
             recordings.read("memory://shop/0.wav")
     finally:
