@@ -37,6 +37,7 @@ bench: setup-dev
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.features
+	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.speech
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.explore

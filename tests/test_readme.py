@@ -52,6 +52,17 @@ def test_the_speeds_are_the_benchmarks():
     assert table(json.loads((RESULTS / "predict.json").read_text())) in README
 
 
+def test_what_is_said_of_scale_was_measured():
+    from benchmarks.batch import RESULTS, comparison, estimates, table
+
+    result = json.loads((RESULTS / "batch.json").read_text())
+    text = (ROOT / "docs" / "scale.md").read_text("utf-8")
+    for figures in (result["swift"], result["deep"]):
+        assert table(figures) in text and figures["machine"] in text
+    assert comparison(result) in text
+    assert estimates(result) in text
+
+
 def test_the_systems_are_the_measured_ones():
     from benchmarks.systems import RESULTS, published, table
 

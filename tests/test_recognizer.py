@@ -132,7 +132,7 @@ def test_recognising_imports_no_tensorflow(tmp_path):
         "import sys\n"
         "from ser_core import cli\n"
         "cli.main(['predict', sys.argv[1], '--json'])\n"
-        "heavy = {'tensorflow', 'keras', 'librosa', 'sklearn', 'pandas', 'streamlit'}\n"
+        "heavy = {'tensorflow', 'keras', 'librosa', 'sklearn', 'pandas', 'streamlit', 'dask'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
     command = [sys.executable, "-c", code, path]

@@ -18,7 +18,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (listening.predict, training.train, training.crossval, listening.evaluate):
+for command in (
+    listening.predict,
+    listening.batch,
+    training.train,
+    training.crossval,
+    listening.evaluate,
+):
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

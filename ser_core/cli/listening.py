@@ -1,4 +1,4 @@
-"""Commands that hear recordings: predict, evaluate."""
+"""Commands that hear recordings: predict, batch, evaluate."""
 
 import sys
 from dataclasses import asdict
@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from ser_core.cli.common import Json, Model, print_json, progress_bars, show_robustness
+from ser_core.cli.common import (
+    Json,
+    Model,
+    print_json,
+    progress_bars,
+    show_progress,
+    show_robustness,
+)
 from ser_core.errors import UndertoneError
 
 
@@ -69,6 +76,57 @@ def _show(file: Path, prediction, timeline: bool) -> None:
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+
+
+def batch(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT", help="A folder, a glob, a CSV with the column path, or a URL."
+        ),
+    ],
+    output: Annotated[str, typer.Option(help="A new folder, for Parquet files.")],
+    model: Model = "swift",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Dask cluster's; all cores here if not given."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what was cut off.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Hear an archive of any size on all cores, or on a cluster, into a folder of Parquet files."""
+    from ser_core import batch as archives
+
+    try:
+        with progress_bars() as progress:
+            task = progress.add_task("recordings", visible=False)
+            heard = archives.hear(
+                source,
+                output,
+                model=model,
+                scheduler=scheduler,
+                resume=resume,
+                on_progress=lambda done, total: _tell_progress(progress, task, done, total),
+            )
+    except KeyboardInterrupt:
+        raise UndertoneError("stopped; what is done stays, and --resume goes on with it") from None
+    if as_json:
+        print_json({"output": output, "model": model} | asdict(heard))
+        return
+    before = f", {heard.resumed} of them before" if heard.resumed else ""
+    print(f"{output}: {heard.recordings} recordings{before}, in {heard.parts} files")
+    if heard.unusable:
+        print(f"  {heard.unusable} could not be used; the column error says why")
+    if heard.others:
+        print(f"  {heard.others} files with other endings were left out; a glob can name them")
+
+
+def _tell_progress(progress, task: int, done: int, total: int) -> None:
+    """Show how far it is: a bar, or a line now and then in a log."""
+    before = progress.tasks[task].completed
+    show_progress(progress, task, completed=done, total=total)
+    if progress.disable and done * 10 // total > before * 10 // total:
+        print(f"recordings: {done} of {total}", file=sys.stderr, flush=True)
 
 
 def evaluate(

@@ -1,0 +1,341 @@
+"""A whole archive heard by many processes: on this machine's cores, or on a Dask cluster.
+
+The archive's list of recordings is cut into parts of a fixed size. A part is one task: whoever
+takes it writes its Parquet file, the same whoever that is, and tells how many of its recordings
+could not be used. Dask gives the parts of a worker that died to another one.
+"""
+
+import asyncio
+import functools
+import hashlib
+import json
+import logging
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO
+
+from ser_core import audio, bundle, parts, recognizer, recordings
+from ser_core.errors import UndertoneError
+from ser_core.parts import Plan
+from ser_core.recognizer import Recognizer
+
+_TOGETHER = 32  # recordings judged in common batches, if they are
+_SHORT = 30.0  # seconds at most; others come alone, which needs little memory however long they are
+_AHEAD = 500  # parts that a cluster is given before it has done them: what it has to remember
+# Workers of this machine hold no data for others. What Dask does for those that do, give back every
+# piece of memory as soon as it is free, costs `swift` two thirds more processor time.
+_CONFIG = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+    "distributed.worker.profile.enabled": False,
+}
+_PATIENCE = 30  # seconds in which a cluster has to answer
+
+
+class BatchError(UndertoneError):
+    """An archive cannot be heard; the message says why."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What came of an archive.
+
+    Attributes:
+        recordings: how many there are.
+        parts: how many files they are written to.
+        resumed: recordings that had been heard before.
+        unusable: those among the others that have an error instead of an answer.
+        others: files in the folder that were left out because of their ending.
+    """
+
+    recordings: int
+    parts: int
+    resumed: int
+    unusable: int
+    others: int
+
+
+def hear(
+    source: str,
+    output: str,
+    *,
+    model: str = recognizer.DEFAULT_MODEL,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    resume: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Heard:
+    """Write what a model hears in each recording of an archive into a folder of Parquet files.
+
+    Args:
+        source: the archive, see `recordings.listed`.
+        output: the folder, a path or a URL; with a cluster, one that all its machines see.
+        model: its name or folder.
+        scheduler: address of a Dask cluster; by default, this machine's cores are used.
+        workers: processes on this machine; by default, as many as there are cores.
+        resume: go on with a folder that was begun.
+        on_progress: called with the recordings done and those there are.
+
+    Raises:
+        UndertoneError: one of these cannot be used, or the cluster has gone. What is done stays.
+    """
+    folder = recognizer.find_model(model)
+    bundle.verify_files(folder, bundle.read_card(folder))
+    if not recordings.is_url(output):
+        output = os.path.abspath(os.path.expanduser(output))
+    if not resume:
+        parts.check_new(output)
+    others = []
+    # Not in memory: of ten million recordings, the list alone is a gigabyte.
+    with tempfile.TemporaryFile("w+") as kept:
+        count, digest = _keep(
+            recordings.listed(source, on_other=lambda: others.append(1)), output, kept
+        )
+        if not count:
+            raise BatchError(f"there is no recording in {source}")
+        plan = Plan(
+            recordings=count,
+            listed=digest,
+            model=folder.name if folder.parent == recognizer.MODELS else str(folder.resolve()),
+            card=bundle.sha256(folder / "card.json"),
+        )
+        done = parts.done(output, plan) if resume else set()
+        left = ((n, names) for n, names in _parts(kept, plan) if n not in done)
+        resumed = heard = sum(min(plan.size, count - n * plan.size) for n in done)
+        unusable = 0
+        on_progress(heard, count)
+        if len(done) < plan.parts:
+            with _cluster(scheduler, workers) as client:
+                _check(client, plan)
+                parts.begin(output, plan)
+                for names, failed in _through(client, left, plan, output):
+                    heard += len(names)
+                    unusable += failed
+                    on_progress(heard, count)
+    parts.tidy(output)
+    return Heard(count, plan.parts, resumed, unusable, len(others))
+
+
+def _keep(names: Iterator[str], output: str, kept: IO[str]) -> tuple[int, str]:
+    """Write a list down, but for what lies in the output; return its length and its sha256."""
+    count, digest = 0, hashlib.sha256()
+    try:
+        for name in names:
+            if not name.startswith(output + "/"):
+                line = json.dumps(name) + "\n"  # a name may have line breaks
+                digest.update(line.encode())
+                kept.write(line)
+                count += 1
+        kept.seek(0)
+    except OSError as error:
+        raise BatchError(
+            f"the list of recordings cannot be kept in {tempfile.gettempdir()}: {error.strerror}"
+        ) from None
+    return count, digest.hexdigest()
+
+
+def _parts(kept: IO[str], plan: Plan) -> Iterator[tuple[int, list[str]]]:
+    for number in range(plan.parts):
+        yield number, [json.loads(line) for line in islice(kept, plan.size)]
+
+
+@contextmanager
+def _cluster(scheduler: str | None, workers: int | None):
+    """Yield a client of the cluster with that address, or of one made of this machine's cores."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    # What Dask logs is for its makers; what concerns the user, it raises.
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if scheduler is None:
+        with (
+            dask.config.set(_CONFIG),
+            # `security`: with certificates made for the occasion. Without, whoever has an account
+            # on this machine could tell its workers what to do.
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                security=True,
+                silence_logs=logging.CRITICAL,
+                preload=__name__,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        # Not by making a client: one that could not be made hangs when it is thrown away.
+        asyncio.run(_reach(scheduler))
+    except (OSError, ValueError, TypeError) as error:
+        raise BatchError(
+            f"no Dask scheduler answers at {scheduler} ({recordings.reason(error)}); start one "
+            "with `python -m dask scheduler` in Undertone's folder"
+        ) from None
+    with Client(scheduler, set_as_default=False) as client:
+        try:
+            client.wait_for_workers(1, timeout=_PATIENCE)
+        except TimeoutError:
+            raise BatchError(
+                f"the cluster at {scheduler} has no workers; start some with `python -m "
+                f"dask worker {scheduler} --nthreads 1` in Undertone's folder"
+            ) from None
+        yield client
+
+
+def dask_setup(worker) -> None:
+    """Leave Ctrl-C to the command; Dask calls this in each process of this machine's cluster."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+async def _reach(scheduler: str) -> None:
+    from distributed import Security
+    from distributed.comm import connect
+
+    how = Security().get_connection_args("client")
+    comm = await connect(scheduler, timeout=_PATIENCE, **how)
+    await comm.close()
+
+
+def _check(client, plan: Plan) -> None:
+    """Make sure that the cluster knows Undertone and the model."""
+    try:
+        client.submit(rows, [], plan, pure=False).result()
+    except UndertoneError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever another version may lack
+        raise _unfit(error.__cause__ or error) from None
+
+
+def _unfit(error: BaseException) -> BatchError:
+    return BatchError(
+        f"the cluster cannot run Undertone ({recordings.reason(error)}); start its scheduler and "
+        "its workers as `python -m dask …` in the folder of the same version"
+    )
+
+
+def _through(
+    client, left: Iterator[tuple[int, list[str]]], plan: Plan, output: str
+) -> Iterator[tuple[list[str], int]]:
+    """Have parts done; yield each one's recordings and how many of them could not be used."""
+    from distributed import KilledWorker, as_completed
+    from distributed.client import FutureCancelledError
+
+    def submit(number: int, names: list[str], **how):
+        future = client.submit(hear_part, number, names, plan, output, pure=False, **how)
+        waiting[future.key] = number, names
+        return future
+
+    waiting = {}
+    futures = as_completed([submit(*part) for part in islice(left, _AHEAD)], loop=client.loop)
+    try:
+        for future in futures:
+            number, names = waiting.pop(future.key)
+            try:
+                failed = future.result()
+            except (UndertoneError, ImportError, FutureCancelledError):
+                raise
+            except Exception:  # noqa: BLE001 - one recording must not stop the others
+                harmful = _harmful(client, names, plan)
+                failed = client.submit(
+                    hear_part, number, names, plan, output, harmful, pure=False, priority=1
+                ).result()
+            yield names, failed
+            futures.update(submit(*part) for part in islice(left, 1))
+    except ImportError as error:
+        raise _unfit(error) from None
+    except FutureCancelledError:
+        raise BatchError("the cluster has gone; what is done stays, and --resume goes on") from None
+    except KilledWorker:
+        raise BatchError(
+            "worker after worker was ended, perhaps because of too little memory; what is done "
+            "stays, and --resume goes on"
+        ) from None
+
+
+def _harmful(client, names: Sequence[str], plan: Plan) -> dict[str, str]:
+    """Return which recordings fail in a way that nobody foresaw, and how.
+
+    One after the other, or those that are to be heard next by a worker that dies would be blamed,
+    too.
+    """
+    from distributed import KilledWorker
+
+    found = {}
+    for name in names:
+        try:
+            client.submit(rows, [name], plan, pure=False, priority=1).result()
+        except (UndertoneError, ImportError):
+            raise
+        except KilledWorker:
+            found[name] = "whoever listened to it was ended, perhaps because of too little memory"
+        except Exception as error:  # noqa: BLE001 - whatever it may be
+            found[name] = f"it could not be heard ({type(error).__name__}: {error})"
+    return found
+
+
+def hear_part(
+    number: int,
+    names: Sequence[str],
+    plan: Plan,
+    output: str,
+    harmful: Mapping[str, str] | None = None,
+) -> int:
+    """Hear recordings and write what was heard as one part; what a worker does.
+
+    Args:
+        number: of the part.
+        names: of the recordings.
+        plan: what the part belongs to.
+        output: the folder.
+        harmful: those that are not to be listened to, and why.
+
+    Returns:
+        How many of the recordings could not be used.
+    """
+    found = rows(names, plan, harmful)
+    parts.write(output, number, found, plan, _recognizer(plan).card.labels)
+    return sum(row["error"] is not None for row in found)
+
+
+def rows(names: Sequence[str], plan: Plan, harmful: Mapping[str, str] | None = None) -> list[dict]:
+    """Return what is heard in each recording as `parts.row` or `parts.failure`."""
+    hears = _recognizer(plan)
+    found = {name: parts.failure(name, why) for name, why in (harmful or {}).items()}
+    safe = [name for name in names if name not in found]
+    for start in range(0, len(safe), _TOGETHER):
+        found |= _together(hears, safe[start : start + _TOGETHER])
+    return [found[name] for name in names]
+
+
+def _together(hears: Recognizer, names: Sequence[str]) -> dict[str, dict]:
+    found, short = {}, {}
+    for name in names:
+        try:
+            clip = recordings.read(name)
+        except audio.AudioError as error:
+            found[name] = parts.failure(name, str(error))
+            continue
+        if clip.duration > _SHORT:
+            found[name] = parts.row(name, hears.predict(clip))
+        else:
+            short[name] = clip
+    predictions = hears.predict_many(list(short.values()))
+    return found | {n: parts.row(n, p) for n, p in zip(short, predictions, strict=True)}
+
+
+@functools.lru_cache(1)
+def _recognizer(plan: Plan) -> Recognizer:
+    folder = recognizer.find_model(plan.model)
+    if bundle.sha256(folder / "card.json") != plan.card:
+        raise BatchError(
+            f"the model {plan.model} of {socket.gethostname()} is another one; give all machines "
+            "the same"
+        )
+    return Recognizer(bundle.load(folder))

@@ -1,0 +1,306 @@
+"""Archives heard by real processes, which are killed in the middle."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from ser_core import audio, batch, parts, recordings
+from ser_core.errors import UndertoneError
+from ser_core.recognizer import Recognizer
+from tests.helpers import ROOT, speech_like
+
+GOOD = 1300  # recordings: six parts, so that there is a middle to be killed in
+FIRST = "part-000000.parquet"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Many names of few voices, and what an archive has besides."""
+    root = tmp_path_factory.mktemp("archive")
+    voices = [root.parent / f"{root.name}-{pitch}.flac" for pitch in (110, 160, 230)]
+    for voice, pitch in zip(voices, (110, 160, 230), strict=True):
+        soundfile.write(voice, speech_like(1.2, pitch, seed=pitch), audio.SAMPLE_RATE)
+    for number in range(GOOD):
+        os.link(voices[number % 3], root / f"{number:04}.flac")
+    soundfile.write(root / "long.flac", speech_like(31.0), audio.SAMPLE_RATE)
+    soundfile.write(root / "silence.wav", np.zeros(16_000), audio.SAMPLE_RATE)
+    (root / "broken.wav").write_text("no sound")
+    (root / "empty.mp3").touch()
+    os.link(voices[0], os.path.join(os.fsencode(root), b"odd\xff\n.flac"))
+    os.symlink("nowhere", root / "gone.wav")
+    (root / "notes.txt").write_text("nothing to hear")
+    return root
+
+
+@pytest.fixture(scope="module")
+def expected(archive, tmp_path_factory):
+    """The result by one process that is never disturbed, given one part at a time."""
+    output, told = tmp_path_factory.mktemp("expected") / "out.parquet", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch, "_AHEAD", 1)
+        heard = batch.hear(
+            str(archive), str(output), workers=1, on_progress=lambda *now: told.append(now)
+        )
+    count = GOOD + 6
+    assert heard == batch.Heard(recordings=count, parts=6, resumed=0, unusable=3, others=1)
+    assert told == [(n, count) for n in (*range(0, count, parts.SIZE), count)]
+    return output
+
+
+def files(output) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(output).iterdir()}
+
+
+def command(*arguments, **how):
+    words = [sys.executable, "-m", "ser_core", "batch", *map(str, arguments)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(words, cwd=ROOT, **streams | how)
+
+
+def wait_for(path, process):
+    """Wait until there is a file, or the process that should write it has ended."""
+    while not path.exists() and process.poll() is None:
+        time.sleep(0.02)
+
+
+def finished(process):
+    """Return the exit code, and what was printed."""
+    out, err = process.communicate()
+    return process.returncode, out, err
+
+
+def test_every_recording_has_its_row(archive, expected):
+    frame = pd.read_parquet(expected).set_index("file")
+    assert frame.index.is_unique and len(frame) == GOOD + 6
+    hears = Recognizer.from_name("swift")
+    for name in ("0000.flac", "0001.flac", "long.flac", "silence.wav"):
+        shown = hears.predict(audio.read(archive / name)).as_dict()
+        row = frame.loc[str(archive / name)]
+        assert pd.isna(row.error) and row.duration == shown["duration"]
+        assert row.label == shown["label"] or (pd.isna(row.label) and shown["label"] is None)
+        # What is judged together may be rounded differently.
+        assert row.probabilities == pytest.approx(shown["probabilities"], abs=2e-4)
+        assert row.abstained == shown["abstained"] and len(row.windows) == len(shown["windows"])
+    assert len(frame.loc[str(archive / "long.flac")].windows) > 10
+    assert frame.loc[str(archive / "silence.wav")].quality["issues"][0]["code"] == "silent"
+    assert (
+        frame.loc[f"{archive}/odd\\udcff\n.flac"].label == frame.loc[f"{archive}/0000.flac"].label
+    )
+    errors = frame.error.dropna()
+    assert set(errors.index) == {str(archive / n) for n in ("broken.wav", "empty.mp3", "gone.wav")}
+    assert "no file" in errors[str(archive / "gone.wav")] and all(map(len, errors))
+
+
+def test_a_killed_command_goes_on_where_it_stopped(archive, expected, tmp_path):
+    output = tmp_path / "out.parquet"
+    process = command(archive, "--output", output)
+    wait_for(output / FIRST, process)
+    process.kill()
+    process.communicate()
+    # Its workers end by themselves; till then they may still write, which does no harm.
+    before = {path: path.stat().st_mtime_ns for path in output.glob("part-*")}
+    assert 0 < len(before) < 6
+    code, out, err = finished(command(archive, "--output", output))
+    assert code == 2 and "--resume" in err and err.count("\n") == 1 and not out
+    code, out, err = finished(command(archive, "--output", output, "--resume", "--json"))
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["recordings"], found["parts"], found["others"]) == (GOOD + 6, 6, 1)
+    assert found["resumed"] >= parts.SIZE * len(before) and "recordings: 1306 of 1306" in err
+    assert files(output) == files(expected), "by two processes and in two goes, yet the same"
+    assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+
+
+def test_ctrl_c_is_one_sentence_and_nothing_is_lost(archive, expected, tmp_path):
+    output = tmp_path / "out.parquet"
+    process = command(archive, "--output", output, start_new_session=True)
+    wait_for(output / FIRST, process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to every process
+    code, out, err = finished(process)
+    lines = [line for line in err.splitlines() if not line.startswith("recordings: ")]
+    assert code == 2 and not out
+    assert lines == ["error: stopped; what is done stays, and --resume goes on with it"]
+    done = files(output)
+    assert "part-000000.parquet" in done and not done.items() - files(expected).items()
+
+
+@pytest.fixture
+def dask(tmp_path):
+    """Starts Dask's processes on loopback: `dask("scheduler")` and then `dask("worker")`."""
+    started, told = [], tmp_path / "scheduler.json"
+
+    def start(kind, *, folder=ROOT):
+        how = ["--port", "0"] if kind == "scheduler" else ["--nthreads", "1", "--no-nanny"]
+        words = [sys.executable, "-m", "dask", kind, "--host", "127.0.0.1", "--no-dashboard"]
+        process = subprocess.Popen(
+            [*words, "--scheduler-file", told, *how],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        started.append(process)
+        wait_for(told, process)
+        return process, json.loads(told.read_text())["address"]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_a_killed_worker_of_a_cluster_costs_nothing(archive, expected, tmp_path, dask):
+    output = tmp_path / "out.parquet"
+    scheduler, address = dask("scheduler")
+    killed, _ = dask("worker")
+    dask("worker")
+    process = command(archive, "--output", output, "--scheduler", address)
+    wait_for(output / FIRST, process)
+    killed.kill()
+    assert len(list(output.glob("part-*"))) < 6
+    code, out, err = finished(process)
+    assert code == 0 and "1306 recordings, in 6 files" in out, err
+    assert "3 could not be used" in out and "1 files with other endings" in out
+    assert files(output) == files(expected)
+    # The scheduler goes, too, while there is more to do.
+    process = command(archive, "--output", tmp_path / "more", "--scheduler", address)
+    wait_for(tmp_path / "more" / FIRST, process)
+    scheduler.kill()
+    code, out, err = finished(process)
+    assert code == 2 and not out and "Traceback" not in err
+    assert err.splitlines()[-1].startswith("error: the cluster has gone; what is done stays")
+
+
+def test_a_cluster_that_cannot_help_gets_a_sentence(archive, tmp_path, dask, monkeypatch):
+    monkeypatch.setattr(batch, "_PATIENCE", 1)
+    for address in ("nonsense", "tcp://127.0.0.1:9", "tls://127.0.0.1:9"):
+        with pytest.raises(batch.BatchError, match=f"no Dask scheduler answers at {address}"):
+            batch.hear(str(archive), str(tmp_path / "out"), scheduler=address)
+    (tmp_path / "elsewhere").mkdir()
+    _, address = dask("scheduler", folder=tmp_path / "elsewhere")
+    with pytest.raises(batch.BatchError, match="has no workers; start some with"):
+        batch.hear(str(archive), str(tmp_path / "out"), scheduler=address)
+    dask("worker", folder=tmp_path / "elsewhere")
+    monkeypatch.setattr(batch, "_PATIENCE", 60)
+    with pytest.raises(batch.BatchError, match="cannot run Undertone .*'ser_core'"):
+        batch.hear(str(archive), str(tmp_path / "out"), scheduler=address)
+    assert not (tmp_path / "out").exists(), "nothing was begun"
+
+
+def test_a_worker_with_another_model_refuses():
+    plan = parts.Plan(recordings=1, listed="", model="swift", card="another")
+    with pytest.raises(batch.BatchError, match="is another one"):
+        batch.rows([], plan)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"resume": False}, "exists; --resume"),
+        ({"model": "deep"}, "another model"),
+        ({"source": "fewer"}, r"other recordings \(1306 then, 2 now\)"),
+        ({"source": "none"}, "there is no recording in"),
+        ({"model": "nobody"}, "there is no model 'nobody'"),
+    ],
+)
+def test_other_work_is_refused(archive, expected, tmp_path, change, says):
+    for folder, names in (("fewer", ("0000.flac", "0001.flac")), ("none", ())):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            os.link(archive / name, tmp_path / folder / name)
+    wanted = {"source": str(archive), "resume": True} | change
+    source = os.path.join(tmp_path, wanted.pop("source"))
+    before = files(expected)
+    with pytest.raises(UndertoneError, match=says):
+        batch.hear(source, str(expected), **wanted)
+    assert files(expected) == before
+
+
+def test_what_is_done_already_needs_no_process(archive, expected, monkeypatch):
+    monkeypatch.setattr(batch, "_cluster", None)
+    heard = batch.hear(str(archive), str(expected), resume=True)
+    assert heard.resumed == heard.recordings == GOOD + 6 and heard.unusable == 0
+
+
+def test_the_output_is_no_input(archive, tmp_path, monkeypatch):
+    """A glob that grows by what is written would never be the same again."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.flac", "b.flac"):
+        os.link(archive / "0000.flac", tmp_path / name)
+    first = batch.hear("**/*", "out.parquet", workers=1)
+    assert first.recordings == 2 and first.unusable == 0
+    assert batch.hear("**/*", "out.parquet", resume=True).resumed == 2
+
+
+def test_a_full_disk_is_one_sentence_and_nothing_is_lost(archive, tmp_path):
+    output, full = tmp_path / "out.parquet", 4096
+    pattern = os.path.join(archive, "00[0-2]?.flac")
+    process = command(
+        pattern,
+        "--output",
+        output,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (full, full)),
+    )
+    code, out, err = finished(process)
+    assert code == 2 and not out
+    assert err.startswith(f"error: {output} cannot be written (File too large); what is done stays")
+    assert err.count("\n") == 1 and set(files(output)) == {"_plan.json"}
+    code, out, err = finished(command(pattern, "--output", output, "--resume"))
+    assert code == 0 and out == f"{output}: 30 recordings, in 1 files\n"
+    assert len(pd.read_parquet(output)) == 30
+
+
+class Trap:
+    """Makes a worker die of a recording called deadly, and fail with one called odd."""
+
+    def setup(self, worker):
+        read = recordings.read
+
+        def trapped(name):
+            if "deadly" in name:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if "odd" in name:
+                raise RuntimeError("nobody foresaw this")
+            return read(name)
+
+        recordings.read = trapped
+
+
+def test_a_recording_that_ends_its_process_ends_nothing_else(archive, tmp_path):
+    from distributed import Client, LocalCluster, WorkerPlugin
+
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    for name in ("a", "deadly", "n", "odd", "z"):
+        shutil.copy(archive / "0000.flac", folder / f"{name}.flac")
+    plugin = type("Plugin", (Trap, WorkerPlugin), {})()
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        client.register_plugin(plugin)
+        address = cluster.scheduler_address
+        heard = batch.hear(str(folder), str(tmp_path / "out"), scheduler=address)
+        loaded = client.run(lambda: {"tensorflow", "keras"} & set(sys.modules))
+        loads = client.run(lambda: batch._recognizer.cache_info().misses)
+    assert heard == batch.Heard(recordings=5, parts=1, resumed=0, unusable=2, others=0)
+    frame = pd.read_parquet(tmp_path / "out").set_index("file")
+    assert frame.error.dropna().to_dict() == {
+        f"{folder}/deadly.flac": "whoever listened to it was ended, perhaps because of too little "
+        "memory",
+        f"{folder}/odd.flac": "it could not be heard (RuntimeError: nobody foresaw this)",
+    }
+    assert frame.label.notna().sum() == 3
+    assert not any(loaded.values()) and set(loads.values()) == {1}
