@@ -12,7 +12,7 @@ from pages.parts.answer import in_words, named
 from pages.parts.downloads import downloads
 from pages.parts.entrance import through_app
 from pages.parts.hearing import history, recognizer
-from ser_core import audio, live, plots, plots_over_time, timeline
+from ser_core import audio, decoder, live, plots, plots_over_time, timeline
 from ser_core.errors import UndertoneError
 from ser_core.history import remember
 from ser_core.live import Sound, State
@@ -157,7 +157,7 @@ def show_recorder():
     recording = st.audio_input("Record a few seconds instead")
     if recording:
         try:
-            in_words(recognizer().predict(audio.read(recording)))
+            in_words(recognizer().predict(decoder.read(recording)))
         except UndertoneError as error:
             st.error(f"Sorry: {error}.")
 

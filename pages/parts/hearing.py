@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import in_cached_function
 
-from ser_core import audio, shelf
+from ser_core import decoder, shelf
 from ser_core.errors import UndertoneError
 from ser_core.history import Entry, remember
 from ser_core.recognizer import DEFAULT_MODEL, Recognizer
@@ -120,7 +120,7 @@ def listen() -> None:
 
 
 def _hear(recording, title: str, progress: Callable[[float], None]) -> str:
-    clip = audio.read(recording, name=title)
+    clip = decoder.read(recording, name=title)
     prediction = recognizer().predict(clip, on_batch=progress)
     return remember(history(), clip, prediction, title=title)
 
