@@ -115,7 +115,11 @@ def keep():
     zone = st.context.timezone
     now = datetime.now(ZoneInfo(zone) if zone else None)
     clip = audio.Clip(samples, audio.SAMPLE_RATE, f"Live, {now:%H:%M}")
-    remember(history(), clip, recognizer().predict(clip), title=clip.name)
+    try:
+        remember(history(), clip, recognizer().predict(clip), title=clip.name)
+    except UndertoneError as error:
+        st.toast(f"Sorry: {error}.", icon=":material/warning:")
+        return
     st.toast("Kept, for this visit, on the Recognize page.", icon=":material/bookmark_added:")
 
 
@@ -220,7 +224,11 @@ def watch():
     if now in (State.ASKING, State.CONNECTING):
         st.markdown(f"{icon} {text}")
         return
-    moment = listener.hear(recognizer()) if now is State.LISTENING else None
+    try:
+        moment = listener.hear(recognizer()) if now is State.LISTENING else None
+    except UndertoneError as error:
+        st.error(f"Sorry: {error}.")
+        return
     in_words, in_pictures = st.columns([1, 3], gap="large")
     with in_words:
         st.markdown(f"{icon} {text}")

@@ -25,7 +25,7 @@ def _loaded(name: str, stamp: int) -> Recognizer:
 
 @st.cache_resource(show_spinner=False)
 def _stamps() -> dict[str, int]:
-    """Return the stamps of models that were loaded; what they heard outlives their folders."""
+    """Return the stamps of models that were loaded, which go on when their folders are gone."""
     return {}
 
 
@@ -39,9 +39,16 @@ def recognizer(name: str | None = None) -> Recognizer:
         BundleError: the model (the one to fall back on, too) is missing or damaged.
     """
     if name is not None:
-        if name not in _stamps() or name in shelf.names():
-            _stamps()[name] = shelf.stamp(name)
-        return _loaded(name, _stamps()[name])
+        try:
+            stamp = shelf.stamp(name)
+            model = _loaded(name, stamp)
+        except UndertoneError:
+            if name not in _stamps():
+                raise
+            # Gone, or half replaced: what was loaded before goes on until all is there.
+            return _loaded(name, _stamps()[name])
+        _stamps()[name] = stamp
+        return model
     chosen = shelf.active()
     trouble = ""
     if chosen.lost:
