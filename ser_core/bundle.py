@@ -21,7 +21,7 @@ import onnxruntime
 from pydantic import TypeAdapter, ValidationError
 
 from ser_core.card import Card, model_card
-from ser_core.errors import UndertoneError
+from ser_core.errors import UndertoneError, one_line
 from ser_core.fbank import FbankSpec
 from ser_core.features import Features, FeatureSpec
 from ser_core.profile import Space
@@ -71,7 +71,7 @@ class Bundle:
             values = self.session.run(list(shapes), {self.session.get_inputs()[0].name: windows})
         except Exception as error:  # noqa: BLE001 - as in `load`
             raise BundleError(
-                f"the model '{self.card.name}' failed ({_one_line(error)}); try again, or choose "
+                f"the model '{self.card.name}' failed ({one_line(error)}); try again, or choose "
                 "another model"
             ) from error
         return dict(zip(shapes, values, strict=True))
@@ -94,13 +94,9 @@ def load(folder: Path) -> Bundle:
             str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's own exceptions share no base class
-        raise BundleError(f"{folder}/model.onnx cannot be run: {_one_line(error)}") from None
+        raise BundleError(f"{folder}/model.onnx cannot be run: {one_line(error)}") from None
     _check_shapes(folder, card, session)
     return Bundle(card, folder, session, _read_space(folder, session))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def read_card(folder: Path) -> Card:

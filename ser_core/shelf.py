@@ -206,12 +206,21 @@ def delete(name: str) -> None:
         ShelfError: it came with Undertone, is in use, or the shelf is locked.
     """
     run = deletable(name)
-    # Gone at once, in one step; what it held may take its time.
-    aside = Path(tempfile.mkdtemp(prefix=".deleted-", dir=run.parent))
     try:
-        run.rename(aside / run.name)
+        throw_away(run)
     except OSError as error:
         raise ShelfError(f"“{name}” cannot be deleted: {error.strerror}") from None
+
+
+def throw_away(folder: Path) -> None:
+    """Delete a folder at once, in one step; what it held may take its time.
+
+    Raises:
+        OSError: it cannot be deleted; it is as it was.
+    """
+    aside = Path(tempfile.mkdtemp(prefix=".deleted-", dir=folder.parent))
+    try:
+        folder.rename(aside / folder.name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

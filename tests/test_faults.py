@@ -1,10 +1,13 @@
 """What breaks around the app while it serves: disks, clocks, models, ONNX Runtime."""
 
+import errno
+import io
 import os
 import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 
@@ -13,8 +16,22 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser_core import audio, bundle, embedding_map, extraction, jobs, kept, live, shelf
+from ser_core import (
+    audio,
+    bundle,
+    embedding_map,
+    export,
+    extraction,
+    importing,
+    jobs,
+    kept,
+    live,
+    recipe,
+    shelf,
+    speech,
+)
 from ser_core.corpora import listening
+from ser_core.errors import UndertoneError
 from ser_core.features import FeatureSpec
 from ser_core.recognizer import Recognizer, find_model
 from tests.helpers import ROOT, speech_like
@@ -128,6 +145,54 @@ def test_on_a_full_disk_every_page_serves(tmp_path, toy_ravdess, monkeypatch):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+@pytest.fixture
+def read_only(monkeypatch):
+    """As if no folder could be made anywhere; the rest of the disk is as it is."""
+
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    def no_room(*_, **__):
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    monkeypatch.setattr(tempfile, "gettempdir", no_room)
+
+
+@pytest.mark.parametrize(
+    ("act", "says"),
+    [
+        (lambda: shelf.delete("mine"), "“mine” cannot be deleted: Read-only file system"),
+        (lambda: jobs.delete("half"), "“half” cannot be deleted: Read-only file system"),
+        (lambda: jobs.start([jobs.Order(recipe.load("svm"))]), "cannot be written: Read-only"),
+        (lambda: importing.take_in_apart(io.BytesIO(b"PK"), "a.zip"), "no room to unpack it"),
+        (lambda: export.as_bytes("mine", "bundle"), "no room to make the file"),
+    ],
+    ids=["delete a model", "delete a run", "train", "import", "export"],
+)
+def test_what_must_be_written_is_refused_in_a_sentence(runs, request, act, says):
+    shutil.copytree(find_model("swift"), runs / "mine" / "model")
+    (runs / "half").mkdir()
+    (runs / "half" / "job.json").write_text("{}")
+    before = sorted(runs.rglob("*"))
+    request.getfixturevalue("read_only")
+    with pytest.raises(UndertoneError, match=says) as error:
+        act()
+    assert "\n" not in str(error.value)
+    assert [path for path in sorted(runs.rglob("*")) if path.name != ".training"] == before
+
+
+def test_a_training_that_finds_no_room_leaves_no_run(runs):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(jobs.JobError, match="cannot be written: File too large"):
+            jobs.start([jobs.Order(recipe.load("svm"))])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert jobs.runs() == [] and [path.name for path in runs.iterdir()] == [".training"]
+
+
 # --- models --------------------------------------------------------------------------------------
 
 
@@ -150,6 +215,20 @@ def test_an_error_of_onnx_runtime_is_a_sentence():
     with pytest.raises(bundle.BundleError, match=r"'swift' failed \(.*\); try again") as error:
         model.run(np.zeros((1, 7, 9), np.float32))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [None, b"half of a netw"], ids=["missing", "damaged"])
+def test_without_the_detector_of_voices_there_is_a_sentence(tmp_path, monkeypatch, talk, content):
+    network = tmp_path / "vad.onnx"
+    if content:
+        network.write_bytes(content)
+    monkeypatch.setattr(speech, "_NETWORK", network)
+    speech._network.cache_clear()
+    model = Recognizer.from_name("swift")
+    with pytest.raises(speech.SpeechError, match=r"vad\.onnx cannot be run .* install Undertone"):
+        model.predict(talk)
+    monkeypatch.undo()
+    assert model.predict(talk).label
 
 
 # --- clocks --------------------------------------------------------------------------------------
