@@ -12,7 +12,7 @@ from pages.parts.answer import in_words, named
 from pages.parts.downloads import downloads
 from pages.parts.entrance import through_app
 from pages.parts.hearing import history, recognizer
-from ser_core import audio, live, log, plots, plots_over_time, timeline
+from ser_core import audio, decoder, live, log, plots, plots_over_time, timeline
 from ser_core.errors import UndertoneError
 from ser_core.history import remember
 from ser_core.live import Sound, State
@@ -115,9 +115,13 @@ def keep():
     zone = st.context.timezone
     now = datetime.now(ZoneInfo(zone) if zone else None)
     clip = audio.Clip(samples, audio.SAMPLE_RATE, f"Live, {now:%H:%M}")
-    with log.prediction("kept") as heard:
-        prediction = heard(recognizer().predict(clip))
-    remember(history(), clip, prediction, title=clip.name)
+    try:
+        with log.prediction("kept") as heard:
+            prediction = heard(recognizer().predict(clip))
+        remember(history(), clip, prediction, title=clip.name)
+    except UndertoneError as error:
+        st.toast(f"Sorry: {error}.", icon=":material/warning:")
+        return
     st.toast("Kept, for this visit, on the Recognize page.", icon=":material/bookmark_added:")
 
 
@@ -160,7 +164,7 @@ def show_recorder():
     if recording:
         try:
             with log.prediction("recorded") as heard:
-                prediction = heard(recognizer().predict(audio.read(recording)))
+                prediction = heard(recognizer().predict(decoder.read(recording)))
             in_words(prediction)
         except UndertoneError as error:
             st.error(f"Sorry: {error}.")
@@ -224,7 +228,11 @@ def watch():
     if now in (State.ASKING, State.CONNECTING):
         st.markdown(f"{icon} {text}")
         return
-    moment = listener.hear(recognizer()) if now is State.LISTENING else None
+    try:
+        moment = listener.hear(recognizer()) if now is State.LISTENING else None
+    except UndertoneError as error:
+        st.error(f"Sorry: {error}.")
+        return
     in_words, in_pictures = st.columns([1, 3], gap="large")
     with in_words:
         st.markdown(f"{icon} {text}")

@@ -21,9 +21,9 @@ from ser_core.speech import ACTIVITY_HOP, speech_activity, voice_activity  # noq
 
 SAMPLE_RATE = 16_000
 
-# libsndfile is exact and fastest for what begins with these. MP3 is left to FFmpeg because
-# libsndfile's MP3 decoder writes to stderr, about sound files too.
-_SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff")
+# libsndfile is exact and fastest for what begins with these. MP3 and CAF are left to FFmpeg because
+# libsndfile (1.2.2) writes to stderr about sound MP3 files, and to stdout about damaged ALAC.
+_SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd")
 
 _FFMPEG_OPTIONS = {
     # FFmpeg also knows playlists and session descriptions (HLS, DASH, concat, SDP …), which make
@@ -41,6 +41,11 @@ _FFMPEG_OPTIONS = {
 _FFMPEG_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
 _BLOCK = 1 << 17  # samples over all channels decoded at a time
+# Samples that are decoded at most: two hours of six channels at 48 kHz. The silence in a small file
+# may otherwise be that of hundreds of hours. A lone channel counts as four, for it is costly to
+# resample.
+_MOST_SAMPLES = 7_200 * 48_000 * 6
+_LEAST_CHANNELS = 4
 _TRIM_HOP = 512  # librosa's default; its frames of 2048 samples are four hops long
 
 
@@ -68,12 +73,18 @@ class Clip:
         return len(self.samples) / self.sample_rate
 
 
+def by_ffmpeg(data: bytes, max_seconds: float) -> np.ndarray:
+    """Return float32 `(n,)` at 16 kHz, as `read` does; on damaged files, raise anything."""
+    return _mono(_ffmpeg_blocks, data, max_seconds)
+
+
 def read(
     source: str | Path | bytes | bytearray | memoryview | BinaryIO,
     *,
     name: str | None = None,
     max_bytes: int = 512_000_000,
     max_seconds: float = 7_200,
+    by_ffmpeg: Callable[[bytes, float], np.ndarray] = by_ffmpeg,
 ) -> Clip:
     """Decode a recording of any format, rate and channel count to 16 kHz mono.
 
@@ -86,6 +97,7 @@ def read(
         name: what to call the clip; by default the file's name, or "recording".
         max_bytes: refuse larger files.
         max_seconds: refuse longer recordings; decoding stops there, whatever the header says.
+        by_ffmpeg: decodes what libsndfile does not; `decoder` has one for files of strangers.
 
     Returns:
         A clip of at least one sample.
@@ -93,7 +105,7 @@ def read(
     Raises:
         AudioError: the source cannot be read, is not a recording, or exceeds a limit.
     """
-    samples = _decode(_read_bytes(source, max_bytes), max_seconds)
+    samples = _decode(_read_bytes(source, max_bytes), max_seconds, by_ffmpeg)
     peak = max(samples.max(), -samples.min())
     if peak > 1:
         samples /= peak
@@ -140,13 +152,15 @@ def _read_stream(stream: BinaryIO, max_bytes: int) -> bytes:
     return stream.read(size)
 
 
-def _decode(data: bytes, max_seconds: float) -> np.ndarray:
+def _decode(
+    data: bytes, max_seconds: float, by_ffmpeg: Callable[[bytes, float], np.ndarray]
+) -> np.ndarray:
     """Return float32 `(n,)` at 16 kHz from the first decoder that gets through the file."""
-    decoders = (_soundfile_blocks, _ffmpeg_blocks)
+    decoders = (_by_soundfile, by_ffmpeg)
     cause = None
-    for decoder in decoders if data.startswith(_SOUNDFILE_MAGIC) else decoders[1:]:
+    for decode in decoders if data.startswith(_SOUNDFILE_MAGIC) else decoders[1:]:
         try:
-            return _mono(decoder, data, max_seconds)
+            return decode(data, max_seconds)
         except AudioError:
             raise
         except Exception as error:  # on damaged files decoders fail in every way there is
@@ -157,6 +171,10 @@ def _decode(data: bytes, max_seconds: float) -> np.ndarray:
     ) from cause
 
 
+def _by_soundfile(data: bytes, max_seconds: float) -> np.ndarray:
+    return _mono(_soundfile_blocks, data, max_seconds)
+
+
 def _mono(
     decoder: Callable[[bytes], Iterator[tuple[int, np.ndarray]]],
     data: bytes,
@@ -164,21 +182,33 @@ def _mono(
     channel: int | None = None,
 ) -> np.ndarray:
     downmix = _Downmix(channel)
-    pieces, length = [], 0
-    for piece in _resample((rate, downmix(block)) for rate, block in decoder(data)):
-        pieces.append(piece)
-        length += len(piece)
-        if length > max_seconds * SAMPLE_RATE:
+    sound = bytearray()  # grows in place, where joining pieces at the end would take twice as much
+    for piece in _resample((rate, downmix(block)) for rate, block in _bounded(decoder(data))):
+        sound += piece.data
+        if len(sound) > max_seconds * SAMPLE_RATE * 4:
             raise AudioError(
                 f"the recording is longer than {max_seconds / 60:g} minutes; cut it into pieces"
             )
-    if not length:
+    if not sound:
         raise EOFError("there is not one sample")
     if not downmix.finite:
         raise AudioError("no sample of the recording is a number; export it again")
     if channel is None and downmix.cancelled:
         return _mono(decoder, data, max_seconds, int(downmix.power.argmax()))
-    return np.concatenate(pieces)
+    return np.frombuffer(sound, np.float32)
+
+
+def _bounded(blocks: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield blocks, `(n, channels)` with their rates, until there are too many samples in all."""
+    samples = 0
+    for rate, block in blocks:
+        samples += len(block) * max(_LEAST_CHANNELS, block.shape[1])
+        if samples > _MOST_SAMPLES:
+            raise AudioError(
+                f"to decode so much sound ({block.shape[1]} channels at {rate} Hz) takes too long; "
+                "export the recording again at 16000 Hz in mono, or cut it into pieces"
+            )
+        yield rate, block
 
 
 class _Downmix:
@@ -251,10 +281,18 @@ class _Bytes(io.BytesIO):
         return self.tell()
 
 
+class _Straight(soundfile.SoundFile):
+    """Is read from the beginning to the end."""
+
+    def seekable(self) -> bool:
+        """Return False, or soundfile would seek after each block, and FLAC decode it again."""
+        return False
+
+
 def _soundfile_blocks(data: bytes) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the rate and float32 `(n, channels)`, block by block."""
     # Without a name, or soundfile would take the format from its ending.
-    with soundfile.SoundFile(_Bytes(data)) as file:
+    with _Straight(_Bytes(data)) as file:
         frames = max(1, _BLOCK // file.channels)
         while len(block := file.read(frames, dtype="float32", always_2d=True)):
             yield file.samplerate, block

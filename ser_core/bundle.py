@@ -21,7 +21,7 @@ import onnxruntime
 from pydantic import TypeAdapter, ValidationError
 
 from ser_core.card import Card, model_card
-from ser_core.errors import UndertoneError
+from ser_core.errors import UndertoneError, one_line
 from ser_core.fbank import FbankSpec
 from ser_core.features import Features, FeatureSpec
 from ser_core.profile import Space
@@ -58,12 +58,22 @@ class Bundle:
     space: Space
 
     def run(self, windows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return `logits`, `embedding` and perhaps `attention`, each `(n, …)`, for `(n, …)`."""
+        """Return `logits`, `embedding` and perhaps `attention`, each `(n, …)`, for `(n, …)`.
+
+        Raises:
+            BundleError: ONNX Runtime fails.
+        """
         shapes = {output.name: output.shape[1:] for output in self.session.get_outputs()}
         if not len(windows):
             # ONNX Runtime (1.31) aborts the process when an LSTM gets an empty batch.
             return {name: np.empty((0, *shape), np.float32) for name, shape in shapes.items()}
-        values = self.session.run(list(shapes), {self.session.get_inputs()[0].name: windows})
+        try:
+            values = self.session.run(list(shapes), {self.session.get_inputs()[0].name: windows})
+        except Exception as error:  # noqa: BLE001 - as in `load`
+            raise BundleError(
+                f"the model '{self.card.name}' failed ({one_line(error)}); try again, or choose "
+                "another model"
+            ) from error
         return dict(zip(shapes, values, strict=True))
 
 
@@ -84,9 +94,7 @@ def load(folder: Path) -> Bundle:
             str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's own exceptions share no base class
-        raise BundleError(
-            f"{folder}/model.onnx cannot be run: {' '.join(str(error).split())}"
-        ) from None
+        raise BundleError(f"{folder}/model.onnx cannot be run: {one_line(error)}") from None
     _check_shapes(folder, card, session)
     return Bundle(card, folder, session, _read_space(folder, session))
 

@@ -1,7 +1,6 @@
 """What a model hears, laid out flat: recordings that sound alike to it lie close together."""
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.decomposition import PCA
 
+from ser_core import writing
 from ser_core.errors import UndertoneError
 from ser_core.features import cache_dir
 
@@ -95,8 +95,18 @@ def _umap(embedding: np.ndarray) -> np.ndarray:
         return np.load(kept, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         pass  # absent, or cut off by a full disk
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+    try:
+        found = _umap_apart(embedding)
+    except OSError as error:
+        raise MapError(
+            f"there is no room for the map ({error.strerror or error}); free some, and try again"
+        ) from None
+    writing.keep(kept, lambda file: np.save(file, found))
+    return found
+
+
+def _umap_apart(embedding: np.ndarray) -> np.ndarray:
+    with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "embedding.npy", Path(folder) / "map.npy"
         np.save(given, embedding)
         command = [sys.executable, "-W", "ignore", "-m", "ser_core.embedding_map", given, made]
@@ -109,8 +119,7 @@ def _umap(embedding: np.ndarray) -> np.ndarray:
                 f"the map could not be made ({said[-1] if said else 'UMAP ended early'}); "
                 "`pip install -r requirements.txt` brings what it needs"
             )
-        os.replace(made, kept)
-    return np.load(kept, allow_pickle=False)
+        return np.load(made, allow_pickle=False)
 
 
 def _main(given: str, made: str) -> None:

@@ -1,8 +1,13 @@
-"""The one thing every foreseen error has in common."""
+"""What every foreseen error has in common, and what is told of the others."""
 
 
 class UndertoneError(ValueError):
     """The caller can mend this; the message is one sentence: what is wrong, what to do."""
+
+
+def one_line(error: Exception) -> str:
+    """Return what a library says of an error, to be part of a sentence."""
+    return " ".join(str(error).split())[:300]
 
 
 class TrainingError(UndertoneError):

@@ -63,13 +63,18 @@ def as_bytes(name: str, format: Format) -> bytes:
     Raises:
         UndertoneError: as `write`.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / f"{name}-{format}.zip"
-        if format == "litert":
-            apart.run("models", "export", name, "--format", format, "--output", str(file))
-        else:
-            write(name, format, file)
-        return file.read_bytes()
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / f"{name}-{format}.zip"
+            if format == "litert":
+                apart.run("models", "export", name, "--format", format, "--output", str(file))
+            else:
+                write(name, format, file)
+            return file.read_bytes()
+    except OSError as error:
+        raise UndertoneError(
+            f"there is no room to make the file on the server ({error.strerror})"
+        ) from None
 
 
 def _contents(model: shelf.Model, format: Format, scratch: Path) -> dict[str, Path | str]:

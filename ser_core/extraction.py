@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ser_core import audio, augment, features
+from ser_core import audio, augment, features, writing
 from ser_core.augment import PLAIN, Variant
 from ser_core.features import Features, cache_dir
 
@@ -85,10 +85,7 @@ def cached_windows(path: Path, spec: Features, variant: Variant = PLAIN) -> np.n
         # Absent, or cut off by a full disk: compute it (again).
         clip = augment.vary(audio.read(content, name=str(path)), variant)
         values = features.windows(clip, spec).values
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npy", delete=False) as file:
-        np.save(file, values)
-    os.replace(file.name, kept)
+    writing.keep(kept, lambda file: np.save(file, values))
     return values
 
 

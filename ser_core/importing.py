@@ -80,14 +80,18 @@ def take_in_apart(file: BinaryIO, called: str, *, name: str | None = None) -> st
     Raises:
         UndertoneError: it cannot be done, or asks for too much time or memory.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch) / (re.sub(r"[^\w.-]", "_", Path(called).name)[-100:] or "upload.zip")
-        with copy.open("wb") as opened:
-            shutil.copyfileobj(file, opened)
-        wish = ["--name", name] if name else []
-        printed = apart.run(
-            "models", "import", str(copy), "--json", *wish, seconds=_PATIENCE, most_bytes=_MEMORY
-        )
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            plain = re.sub(r"[^\w.-]", "_", Path(called).name)[-100:]
+            copy = Path(scratch) / (plain or "upload.zip")
+            with copy.open("wb") as opened:
+                shutil.copyfileobj(file, opened)
+            command = ["models", "import", str(copy), "--json", *(["--name", name] if name else [])]
+            printed = apart.run(*command, seconds=_PATIENCE, most_bytes=_MEMORY)
+    except OSError as error:
+        raise shelf.ShelfError(
+            f"there is no room to unpack it on the server ({error.strerror})"
+        ) from None
     return json.loads(printed)["model"]
 
 

@@ -12,10 +12,10 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -163,7 +163,8 @@ def cancel(name: str) -> None:
         raise JobError("the training does not end; end it by hand")
     for each in found["runs"]:
         if _over(run_folder(each)) is State.INTERRUPTED:
-            write_json(run_folder(each) / ENDED, {"cancelled": True})
+            with suppress(OSError):  # without room for that, it was interrupted
+                write_json(run_folder(each) / ENDED, {"cancelled": True})
 
 
 def runs() -> list[str]:
@@ -220,13 +221,10 @@ def delete(name: str) -> None:
     if model_folders().get(name) == folder / "model":
         shelf.delete(name)
         return
-    aside = Path(tempfile.mkdtemp(prefix=".deleted-", dir=folder.parent))
     try:
-        folder.rename(aside / name)
+        shelf.throw_away(folder)
     except OSError as error:
         raise JobError(f"“{name}” cannot be deleted: {error.strerror}") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def run_folder(name: str) -> Path:
@@ -287,15 +285,19 @@ def _open(order: Order) -> str:
     name = shelf.free_name(order.recipe.name)
     folder = runs_dir() / name
     folder.mkdir()
-    (folder / "recipe.toml").write_text(to_toml(order.recipe), "utf-8")
-    write_json(
-        folder / JOB,
-        {
-            "protocol": order.protocol,
-            "fold": order.fold,
-            "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        },
-    )
+    try:
+        (folder / "recipe.toml").write_text(to_toml(order.recipe), "utf-8")
+        write_json(
+            folder / JOB,
+            {
+                "protocol": order.protocol,
+                "fold": order.fold,
+                "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            },
+        )
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return name
 
 

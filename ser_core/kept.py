@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable
 from functools import lru_cache
@@ -10,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from ser_core import writing
 
 # Recordings computed between two savings: a cut costs no more than these.
 _BATCH = 128
@@ -95,7 +96,5 @@ def _save(file: Path, known: dict[bytes, np.ndarray]) -> None:
     if not known:
         return
     keys = np.frombuffer(b"".join(known), np.uint8).reshape(len(known), -1)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".npz", delete=False) as made:
-        np.savez(made, keys=keys, values=np.stack(list(known.values())))
-    os.replace(made.name, file)
+    values = np.stack(list(known.values()))
+    writing.keep(file, lambda made: np.savez(made, keys=keys, values=values))

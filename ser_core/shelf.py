@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from ser_core import bundle, recognizer
+from ser_core import bundle, recognizer, writing
 from ser_core.bundle import BundleError
 from ser_core.card import Card
 from ser_core.errors import UndertoneError
@@ -131,9 +131,12 @@ def stamp(name: str) -> int:
     """Return a number that changes when a model is replaced by another of the same name.
 
     Raises:
-        ShelfError: there is none of that name.
+        ShelfError: there is none of that name, or it is gone at this moment.
     """
-    return (_folder(name) / "card.json").stat().st_mtime_ns
+    try:
+        return (_folder(name) / "card.json").stat().st_mtime_ns
+    except OSError:
+        raise ShelfError(f"the model “{name}” is being replaced; try again in a moment") from None
 
 
 def active() -> Choice:
@@ -203,12 +206,21 @@ def delete(name: str) -> None:
         ShelfError: it came with Undertone, is in use, or the shelf is locked.
     """
     run = deletable(name)
-    # Gone at once, in one step; what it held may take its time.
-    aside = Path(tempfile.mkdtemp(prefix=".deleted-", dir=run.parent))
     try:
-        run.rename(aside / run.name)
+        throw_away(run)
     except OSError as error:
         raise ShelfError(f"“{name}” cannot be deleted: {error.strerror}") from None
+
+
+def throw_away(folder: Path) -> None:
+    """Delete a folder at once, in one step; what it held may take its time.
+
+    Raises:
+        OSError: it cannot be deleted; it is as it was.
+    """
+    aside = Path(tempfile.mkdtemp(prefix=".deleted-", dir=folder.parent))
+    try:
+        folder.rename(aside / folder.name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -309,12 +321,7 @@ def _active_file() -> Path:
 def _choose(choice: Choice) -> Choice:
     file = _active_file()
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=file.parent, prefix=".active-", encoding="utf-8", delete=False
-        ) as written:
-            json.dump(asdict(choice), written)
-        os.replace(written.name, file)
+        writing.write(file, lambda opened: opened.write(json.dumps(asdict(choice)).encode()))
     except OSError as error:
         raise ShelfError(f"the choice cannot be kept in {file}: {error.strerror}") from None
     return choice

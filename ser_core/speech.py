@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from ser_core.errors import UndertoneError, one_line
+
 ACTIVITY_HOP = 320  # samples (20 ms) in a frame of activity; frames do not overlap
 
 _RATE = 16_000  # Hz, of every clip here
@@ -29,6 +31,10 @@ _BLOCK = 3.0  # seconds that are judged together, at least
 # Seconds to hear, and at which pitch: a scream is so high that the network takes it for a siren,
 # but not if it is played slower, as a tape would be.
 _HEARINGS = ((1.0, 1.0), (2.0, 0.6))
+
+
+class SpeechError(UndertoneError):
+    """Whether somebody speaks cannot be told; the message says why."""
 
 
 def speech_activity(samples: np.ndarray) -> np.ndarray:
@@ -82,6 +88,9 @@ def voice_probability(samples: np.ndarray) -> Iterator[np.ndarray]:
 
     Yields:
         float32 `(16,)`, the last one shorter; `n // 512` values in all.
+
+    Raises:
+        SpeechError: the network is missing or damaged, or ONNX Runtime fails.
     """
     with _loading:
         network = _network()
@@ -91,7 +100,12 @@ def voice_probability(samples: np.ndarray) -> Iterator[np.ndarray]:
         part = padded[start : start + 16 * _STEP + _CONTEXT]
         steps = np.lib.stride_tricks.sliding_window_view(part, _CONTEXT + _STEP)[::_STEP]
         names = ["speech_probs", "hn", "cn"]
-        found, state["h"], state["c"] = network.run(names, {"input": steps.copy(), **state})
+        try:
+            found, state["h"], state["c"] = network.run(names, {"input": steps.copy(), **state})
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime's own share no base class
+            raise SpeechError(
+                f"the detector of voices failed ({one_line(error)}); try again"
+            ) from error
         yield found
 
 
@@ -168,4 +182,11 @@ def _network():
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # as every network here
-    return onnxruntime.InferenceSession(str(_NETWORK), options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(
+            str(_NETWORK), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # noqa: BLE001 - as above
+        raise SpeechError(
+            f"{_NETWORK} cannot be run ({one_line(error)}); install Undertone again"
+        ) from None

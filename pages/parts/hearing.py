@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import in_cached_function
 
-from ser_core import audio, log, shelf
+from ser_core import decoder, log, shelf
 from ser_core.errors import UndertoneError
 from ser_core.history import Entry, remember
 from ser_core.recognizer import DEFAULT_MODEL, Recognizer
@@ -25,7 +25,7 @@ def _loaded(name: str, stamp: int) -> Recognizer:
 
 @st.cache_resource(show_spinner=False)
 def _stamps() -> dict[str, int]:
-    """Return the stamps of models that were loaded; what they heard outlives their folders."""
+    """Return the stamps of models that were loaded, which go on when their folders are gone."""
     return {}
 
 
@@ -39,9 +39,16 @@ def recognizer(name: str | None = None) -> Recognizer:
         BundleError: the model (the one to fall back on, too) is missing or damaged.
     """
     if name is not None:
-        if name not in _stamps() or name in shelf.names():
-            _stamps()[name] = shelf.stamp(name)
-        return _loaded(name, _stamps()[name])
+        try:
+            stamp = shelf.stamp(name)
+            model = _loaded(name, stamp)
+        except UndertoneError:
+            if name not in _stamps():
+                raise
+            # Gone, or half replaced: what was loaded before goes on until all is there.
+            return _loaded(name, _stamps()[name])
+        _stamps()[name] = stamp
+        return model
     chosen = shelf.active()
     trouble = ""
     if chosen.lost:
@@ -121,7 +128,7 @@ def listen() -> None:
 
 def _hear(source: str, recording, title: str, progress: Callable[[float], None]) -> str:
     with log.prediction(source) as heard:
-        clip = audio.read(recording, name=title)
+        clip = decoder.read(recording, name=title)
         prediction = heard(recognizer().predict(clip, on_batch=progress))
     return remember(history(), clip, prediction, title=title)
 

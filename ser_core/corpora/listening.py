@@ -17,7 +17,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 import wave
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +27,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from ser_core import audio
+from ser_core import audio, writing
 from ser_core.corpora import own
 from ser_core.corpora.catalogue import CORPORA
 from ser_core.corpora.scanning import Scan, scan
@@ -168,10 +167,7 @@ def _listen_to_all(name: str, paths: list[Path], on_clip: Callable[[int], None])
         new = dict(zip((keys[i] for i in changed), pool.map(one, changed), strict=True))
     now = {key: new.get(key) or before[key] for key in keys}
     if new:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=kept.parent, delete=False) as file:
-            json.dump(now, file)
-        os.replace(file.name, kept)
+        writing.keep(kept, lambda file: file.write(json.dumps(now).encode()))
     return [Sound(**now[key]) for key in keys]
 
 

@@ -7,6 +7,7 @@ import tomllib
 from datetime import timedelta
 
 import numpy as np
+import onnxruntime
 import pytest
 import soundfile
 import streamlit as st
@@ -336,6 +337,45 @@ def test_without_a_model_there_is_one_sentence(app, tmp_path, monkeypatch, prepa
     assert len(app.error) == 1
     monkeypatch.undo()
     assert not app.run().error  # put back, it works without a restart
+
+
+@pytest.mark.parametrize(("inputs", "which"), [(1, "the model 'swift'"), (3, "the detector")])
+def test_an_error_of_onnx_runtime_is_one_sentence(app, talk_wav, monkeypatch, inputs, which):
+    run = onnxruntime.InferenceSession.run
+
+    def fail(session, *arguments):
+        if len(session.get_inputs()) == inputs:
+            raise RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION :\n no memory")
+        return run(session, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(onnxruntime.InferenceSession, "run", fail)
+        app.file_uploader[0].upload("talk.wav", talk_wav).run()
+    assert not app.exception and not app.header
+    (error,) = app.error
+    assert error.value.startswith(f"Sorry: {which}") and "try again" in error.value
+    app.pills[0].select(TITLES[0]).run()
+    assert app.header and not app.error
+
+
+@pytest.mark.parametrize("step", ["half", "gone"])
+def test_a_model_that_is_being_replaced_goes_on(app, talk_wav, tmp_path, monkeypatch, step):
+    folder = shutil.copytree(ROOT / "models" / "swift", tmp_path / "swift")
+    monkeypatch.setattr(recognizer, "MODELS", tmp_path)
+    app.file_uploader[0].upload("talk.wav", talk_wav).run()
+    # First a new card, then the files that it speaks of.
+    (folder / "card.json").write_bytes((folder / "card.json").read_bytes())
+    (folder / "model.onnx").write_bytes(b"half")
+    if step == "gone":
+        shutil.rmtree(folder)
+    app.pills[0].select(TITLES[0]).run()
+    assert name(app) == f"“{TITLES[0]}”, a synthetic voice" and app.header and not app.error
+    st.cache_resource.clear()  # as in a server that has just begun
+    app.run()
+    assert not app.exception and "swift" in app.error[0].value
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "models" / "swift", folder)
+    assert not app.run().error
 
 
 def test_model_and_protocol_are_named(app):

@@ -1,0 +1,143 @@
+"""Lets FFmpeg decode what strangers send in a process of its own, which may die of it.
+
+FFmpeg believes what a file says about itself: 10 kB that announced 80 million samples took 3 GB,
+and every further track of the kind as much again. Here a file may take `_MEMORY` and `_SECONDS`,
+and can open no other file and no socket. The process is forked from one that has FFmpeg loaded
+(48 MB), which costs some 15 ms a file, where one begun anew takes 230 ms; files of one's own, and
+what libsndfile decodes, are better decoded right here.
+
+    python -m ser_core.decoder DESCRIPTOR     is that process
+"""
+
+import os
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ser_core import audio
+
+_MEMORY = 1_000_000_000  # bytes beyond the file itself; two hours at 16 kHz are 460 million
+_SECONDS = 60  # of a processor; an ordinary hour takes one or two
+_PATIENCE = 600  # seconds after which it is waiting for something, or for nothing
+_HEAD = struct.Struct("<4sQ")  # what came of it, and of how many bytes that is
+_CLIP, _REFUSED, _FAILED = b"clip", b"refu", b"fail"
+
+
+def read(source: str | Path | bytes | BinaryIO, *, name: str | None = None) -> audio.Clip:
+    """Decode a recording that is not trusted; otherwise as `audio.read`.
+
+    Raises:
+        AudioError: as there, or it takes more memory or time than a recording does.
+    """
+    return audio.read(source, name=name, by_ffmpeg=_apart)
+
+
+def _apart(data: bytes, max_seconds: float) -> np.ndarray:
+    answer = bytearray()
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            _hand_over(theirs)
+        with suppress(ConnectionError):  # it has died: what it has said by then is too little
+            ours.sendall(struct.pack("<d", max_seconds))
+            ours.sendall(data)
+            ours.shutdown(socket.SHUT_WR)
+            while part := ours.recv(1 << 20):
+                answer += part
+    kind, size = _HEAD.unpack_from(answer.ljust(_HEAD.size, b"\0"))
+    if len(answer) < _HEAD.size + size or not kind.strip(b"\0"):
+        raise audio.AudioError(
+            "it takes more time or memory to decode this than a recording should; convert it to "
+            "WAV or MP3, or cut it into pieces"
+        )
+    if kind == _REFUSED:
+        raise audio.AudioError(answer[_HEAD.size :].decode())
+    if kind == _FAILED:
+        raise ValueError("FFmpeg cannot decode it")
+    return np.frombuffer(answer, np.float32, offset=_HEAD.size)
+
+
+_lock = threading.Lock()
+_server: tuple[subprocess.Popen, socket.socket] | None = None
+
+
+def _hand_over(connection: socket.socket) -> None:
+    """Give the server a connection, over which it gets a file and answers; start it if need be."""
+    global _server
+    with _lock:
+        if _server is None or _server[0].poll() is not None:
+            _server = _start()
+        socket.send_fds(_server[1], [b"\0"], [connection.fileno()])
+
+
+def _start() -> tuple[subprocess.Popen, socket.socket]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ser_core.decoder", str(theirs.fileno())],
+            cwd=Path(__file__).parent.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            # A process that has several threads is not to be forked.
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+            pass_fds=[theirs.fileno()],
+        )
+    return process, ours
+
+
+def _serve(requests: socket.socket) -> None:
+    """Answer each request in a fork, until whoever sends them has ended."""
+    # Loaded once, for every fork; a fork can open no file, be it a module that PyAV loads late.
+    import av.audio.plane
+    import av.subtitles.codeccontext
+    import av.subtitles.stream  # noqa: F401
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the other end
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that no fork stays behind as a zombie
+    while True:
+        word, files, _, _ = socket.recv_fds(requests, 1, 1)
+        if not word:
+            return
+        if os.fork() == 0:
+            try:
+                _answer(socket.socket(fileno=files[0]))
+            finally:
+                os._exit(0)
+        os.close(files[0])
+
+
+def _answer(connection: socket.socket) -> None:
+    with connection.makefile("rb") as file:
+        (max_seconds,) = struct.unpack("<d", file.read(8))
+        data = file.read()
+    for limit, most in (
+        (resource.RLIMIT_DATA, _MEMORY + len(data)),
+        (resource.RLIMIT_CPU, _SECONDS),
+        (resource.RLIMIT_NOFILE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(limit, (most, most))
+    signal.alarm(_PATIENCE)
+    try:
+        kind, answer = _CLIP, audio.by_ffmpeg(data, max_seconds).data.cast("B")
+    except audio.AudioError as error:
+        kind, answer = _REFUSED, str(error).encode()
+    except MemoryError:
+        return  # without an answer
+    except Exception:  # noqa: BLE001 - on damaged files decoders fail in every way there is
+        kind, answer = _FAILED, b""
+    connection.sendall(_HEAD.pack(kind, len(answer)))
+    connection.sendall(answer)
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))

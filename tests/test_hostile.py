@@ -1,0 +1,290 @@
+"""Files that are meant to do harm: each gives an answer or a sentence, and nothing else happens."""
+
+import ctypes
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser_core import audio, decoder
+from tests import bad_files
+from tests.helpers import ROOT
+from tests.test_audio import assert_sound, mux, tone
+
+ORDINARY = bad_files.ordinary()
+
+# Hears every file of a folder as a page does, and says of each what came of it.
+HEAR = """
+import json, pathlib, resource, sys, time
+from ser_core import audio, decoder
+from ser_core.recognizer import Recognizer
+
+for option, value in json.loads(sys.argv[2]).items():
+    audio._FFMPEG_OPTIONS.pop(option, None)
+    if value:
+        audio._FFMPEG_OPTIONS[option] = value
+recognizer = Recognizer.from_name()
+for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
+    began, worked = time.monotonic(), time.process_time()
+    try:
+        read = decoder.read if sys.argv[3] == "apart" else audio.read
+        said = recognizer.predict(read(path)).model
+    except audio.AudioError as error:
+        said = str(error)
+    took, work = time.monotonic() - began, time.process_time() - worked
+    print(json.dumps([path.name, said, took, work]), flush=True)
+"""
+
+
+def write(folder, files):
+    folder.mkdir(exist_ok=True)
+    for index, (name, content) in enumerate(files.items()):
+        (folder / f"{index:04} {name.replace('/', ' ')}"[:200]).write_bytes(content)
+
+
+def hear(folder, options=None, *, where="apart", seconds=900):
+    """What came of each file, in how many seconds and how much work; the most memory it took."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HEAR, str(folder), json.dumps(options or {}), where],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    most = []
+    watch = threading.Thread(target=lambda: most.extend(memory_while(process)))
+    watch.start()
+    try:
+        printed, complaints = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+        watch.join()
+    lines = [json.loads(line) for line in printed.splitlines()]
+    # A crash, and one that hangs, are of the file after the last one.
+    last = lines[-1][0] if lines else "none"
+    assert process.returncode == 0 and complaints == "", f"after {last}: {complaints}"
+    return {name: rest for name, *rest in lines}, max(most)
+
+
+def memory_while(process):
+    """Yield the memory in bytes that the largest process of a session has, ten times a second."""
+    pause = threading.Event()
+    while process.poll() is None:
+        yield max((rss for rss in map(memory_of, members(process.pid))), default=0)
+        pause.wait(0.1)
+
+
+def members(session):
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getsid(int(folder.name)) == session:
+                yield folder
+        except OSError:
+            continue
+
+
+def memory_of(folder):
+    try:
+        return int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bad files")
+    files = {
+        **ORDINARY,
+        **bad_files.damaged(ORDINARY),
+        **bad_files.absurd(ORDINARY),
+        **bad_files.compressed(),
+        **bad_files.nested(ORDINARY),
+        **bad_files.odd(),
+    }
+    assert len(files) > 500
+    write(folder, files)
+    return hear(folder)
+
+
+def test_every_bad_file_gives_an_answer_or_a_sentence(heard):
+    answers, _ = heard
+    assert len(answers) > 500
+    for name, (said, *_) in answers.items():
+        assert said == "swift" or "\n" not in said and 20 < len(said) < 200, name
+    # What is only called by a wrong name, or damaged a little, is heard nevertheless.
+    answered = [name for name, (said, *_) in answers.items() if said == "swift"]
+    assert sum("called ." in name for name in answered) == len(ORDINARY)
+    assert sum("flipped anywhere" in name for name in answered) > len(ORDINARY)
+
+
+def test_no_bad_file_hangs(heard):
+    """Ten seconds at most, by a clock that stands still while others have the processor."""
+    for name, (_, took, work) in heard[0].items():
+        assert work < 10 and took < 60, name
+
+
+def test_no_bad_file_takes_a_gigabyte(heard):
+    assert heard[1] < 1e9
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("2 h.flac", "swift"),
+        ("3 h.flac", "longer than 120 minutes"),
+        ("3 h.m4a", "longer than 120 minutes"),
+        ("3 h.opus.ogg", "longer than 120 minutes"),
+        ("655 kHz, 8 channels.flac", "takes too long; export the recording again"),
+        ("3 h, 1 Hz.flac", "the sampling rate is 1 Hz"),
+        ("bomb for a header.mov", "more time or memory"),
+        ("bomb in a tag.mp3", "swift"),
+        ("10000000 Hz.wav", "the sampling rate is 10000000 Hz"),
+        ("nothing", "empty"),
+    ],
+)
+def test_what_is_said(heard, name, says):
+    (said,) = (said for full, (said, *_) in heard[0].items() if full[5:] == name)
+    assert says in said
+
+
+# --- playlists and other references --------------------------------------------------------------
+
+
+@contextmanager
+def opened(path):
+    """Yields a function that tells whether anybody has opened a file, whatever the language."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+    assert watch >= 0 and libc.inotify_add_watch(watch, os.fsencode(path), 0x20) >= 0  # IN_OPEN
+
+    def was():
+        try:
+            return bool(os.read(watch, 4096))
+        except BlockingIOError:
+            return False
+
+    yield was
+    os.close(watch)
+
+
+@contextmanager
+def connections():
+    """Yields a port of this computer, and the list of those who have called it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        callers = []
+
+        def answer():
+            while True:
+                try:
+                    connection, caller = server.accept()
+                except OSError:
+                    return
+                callers.append(caller)
+                connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield server.getsockname()[1], callers
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+# FFmpeg is careful by itself, too; here, it is asked not to be.
+NO_FORMATS = {"format_whitelist": None, "safe": "0"}
+NO_PROTOCOLS = {"protocol_whitelist": None, "safe": "0"}
+DREFS = {"enable_drefs": "1", "use_absolute_path": "1"}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks on by inotify")
+@pytest.mark.parametrize(
+    ("options", "where", "harm"),
+    [
+        ({}, "apart", False),
+        ({}, "here", False),
+        (NO_FORMATS | DREFS, "here", False),
+        (NO_PROTOCOLS, "here", False),
+        (NO_FORMATS | NO_PROTOCOLS | DREFS, "apart", False),
+        (NO_FORMATS | NO_PROTOCOLS | DREFS, "here", True),
+    ],
+    ids=["as it is", "here", "protocols alone", "formats alone", "process alone", "unprotected"],
+)
+def test_references_are_not_followed(tmp_path, options, where, harm):
+    """Each of three walls is enough; without any, the look-out would see what happens."""
+    canary = tmp_path / "canary.wav"
+    soundfile.write(canary, tone(16_000), 16_000)
+    with opened(canary) as was_opened, connections() as (port, callers):
+        url = f"http://127.0.0.1:{port}/canary.wav"
+        targets = (str(canary), os.path.relpath(canary, ROOT), canary.as_uri(), url)
+        files = bad_files.tricks([*targets, url.replace("http", "tcp")], port)
+        if harm:
+            del files["session.sdp"]  # FFmpeg would wait for ever
+        write(tmp_path / "tricks", files)
+        answers, _ = hear(tmp_path / "tricks", options, where=where)
+        assert len(answers) == len(files)
+        assert was_opened() is harm and bool(callers) is harm
+    if not harm:
+        assert "swift" not in {said for said, *_ in answers.values()}
+
+
+# --- FFmpeg in a process of its own --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_apart_the_same_is_heard(name):
+    here, apart = audio.read(ORDINARY[name]), decoder.read(ORDINARY[name], name="mine")
+    np.testing.assert_array_equal(apart.samples, here.samples)
+    assert apart.name == "mine"
+
+
+def test_many_at_once_get_their_own(tmp_path):
+    contents = [mux("ipod", "aac", 16_000, samples=tone(16_000, hertz=200 + i)) for i in range(24)]
+    expected = [audio.read(content).samples for content in contents]
+    with ThreadPoolExecutor(8) as pool:
+        for clip, samples in zip(pool.map(decoder.read, contents), expected, strict=True):
+            np.testing.assert_array_equal(clip.samples, samples)
+
+
+def test_what_is_refused_apart_is_refused_in_the_same_words():
+    for content in (b"only text" * 50, mux("mp4", None, video="mpeg4"), mux("nut", "pcm_u8", 900)):
+        with pytest.raises(audio.AudioError) as here:
+            audio.read(content)
+        with pytest.raises(audio.AudioError) as apart:
+            decoder.read(content)
+        assert str(apart.value) == str(here.value)
+
+
+def test_after_a_crash_it_goes_on():
+    """Whoever has died: the fork that decoded, or the process that it came from."""
+    assert_sound(decoder.read(ORDINARY["m4a"]))
+    with pytest.raises(audio.AudioError, match="more time or memory"):
+        decoder.read(bad_files.compressed_movie(2 * 10**9))
+    assert_sound(decoder.read(ORDINARY["m4a"]))
+    process, _ = decoder._server
+    process.kill()
+    process.wait()
+    assert_sound(decoder.read(ORDINARY["m4a"]))
+
+
+def test_it_ends_with_whoever_began_it(tmp_path):
+    (tmp_path / "a.m4a").write_bytes(ORDINARY["m4a"])
+    code = (
+        "import os, sys; from ser_core import decoder; decoder.read(sys.argv[1])\n"
+        "print(decoder._server[0].pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    gone = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.m4a"], cwd=ROOT, capture_output=True, text=True
+    )
+    # Its end is not ours to wait for; that it comes is enough.
+    while Path(f"/proc/{int(gone.stdout)}").exists():
+        time.sleep(0.05)
