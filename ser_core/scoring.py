@@ -110,17 +110,17 @@ def corpus_manifest(name: str) -> pd.DataFrame:
     return manifest[manifest.channel == "speech"]
 
 
-def tested(manifest: pd.DataFrame, protocol: str, fold: int) -> pd.DataFrame:
+def tested(corpus: str, protocol: str, fold: int) -> pd.DataFrame:
     """Return what one fold of a protocol tests, such as a model that was trained by the same.
 
     Args:
-        manifest: of a corpus.
+        corpus: its name.
         protocol: a name from `splits.PROTOCOLS` that tests on speakers of its own.
         fold: from 0.
 
     Raises:
         UndertoneError: the protocol is unknown, has no such fold, tests on speakers who are not in
-            the manifest, or on clips that depend on what else was trained on.
+            the corpus, or on clips that depend on what else was trained on.
     """
     count = splits.fold_count(protocol)
     if protocol == "random-80-20":
@@ -132,5 +132,6 @@ def tested(manifest: pd.DataFrame, protocol: str, fold: int) -> pd.DataFrame:
         raise UndertoneError(
             f"protocol '{protocol}' has no fold {fold}; its folds are 0 to {count - 1}"
         )
+    manifest = corpus_manifest(corpus)
     split = splits.splits(manifest, protocol, seed=0, validation_speakers=1)[fold]
     return manifest.iloc[split.test]

@@ -156,9 +156,10 @@ def evaluate(
         raise UndertoneError("a --protocol is for a --corpus, whose speakers it knows")
     if manifest:
         frame = own.read_table(manifest)
+    elif protocol:
+        frame = scoring.tested(corpus, protocol, fold)
     else:
         frame = scoring.corpus_manifest(corpus)
-        frame = scoring.tested(frame, protocol, fold) if protocol else frame
     recognizer = Recognizer.from_name(model)
     with progress_bars() as progress:
         task = progress.add_task("recordings", total=len(frame))
