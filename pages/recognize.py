@@ -22,9 +22,14 @@ samples = {
 ways = {way: f"{way}-{st.session_state.get('visits', 0)}" for way in ("record", "upload", "sample")}
 
 
+def here(given):
+    """Return what was given without files that went with the server's last life."""
+    return [file for file in given if hasattr(file, "read")] if isinstance(given, list) else given
+
+
 def take(way):
     """Queue what was just given."""
-    given = st.session_state[ways[way]]
+    given = here(st.session_state[ways[way]])
     refused().clear()
     if way == "sample":
         if given:
@@ -70,6 +75,12 @@ st.caption(
     "on to anyone."
 )
 
+uploaded = st.session_state[ways["upload"]]
+if len(here(uploaded)) < len(uploaded):
+    st.info(
+        "Undertone was started again in the meantime, and what it had heard is gone. Please give "
+        "it these files once more."
+    )
 try:
     model = recognizer().card
 except UndertoneError as error:

@@ -21,9 +21,9 @@ from ser_core.speech import ACTIVITY_HOP, speech_activity, voice_activity  # noq
 
 SAMPLE_RATE = 16_000
 
-# libsndfile is exact and fastest for what begins with these. MP3 and CAF are left to FFmpeg because
-# libsndfile (1.2.2) writes to stderr about sound MP3 files, and to stdout about damaged ALAC.
-_SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd")
+# libsndfile is exact and fastest for what begins with these. MP3 is left to FFmpeg because
+# libsndfile's MP3 decoder writes to stderr, about sound files too.
+_SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff")
 
 _FFMPEG_OPTIONS = {
     # FFmpeg also knows playlists and session descriptions (HLS, DASH, concat, SDP …), which make

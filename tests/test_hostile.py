@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ser_core import audio, decoder
-from tests import bad_files
+from tests import bad_files, containers
 from tests.helpers import ROOT
 from tests.test_audio import assert_sound, mux, tone
 
@@ -148,6 +150,7 @@ def test_no_bad_file_takes_a_gigabyte(heard):
         ("655 kHz, 8 channels.flac", "takes too long; export the recording again"),
         ("3 h, 1 Hz.flac", "the sampling rate is 1 Hz"),
         ("bomb for a header.mov", "more time or memory"),
+        ("80 million samples.m4a", "no sound can be decoded"),
         ("bomb in a tag.mp3", "swift"),
         ("10000000 Hz.wav", "the sampling rate is 10000000 Hz"),
         ("nothing", "empty"),
@@ -237,6 +240,38 @@ def test_references_are_not_followed(tmp_path, options, where, harm):
         assert "swift" not in {said for said, *_ in answers.values()}
 
 
+# --- any damage at all ---------------------------------------------------------------------------
+
+NUMBERS = [0, 1, 0x7F, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 10**8, 2**31 - 1, 2**31, 2**32 - 1, 2**63, -1]
+CHANGES = st.tuples(
+    # Near the start more often: headers are where the harm is done.
+    st.integers(0, 200) | st.integers(0, 60_000),
+    st.sampled_from((1, 2, 4, 8)),
+    st.sampled_from(NUMBERS) | st.integers(0, 255),
+    st.sampled_from(("little", "big")),
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    name=st.sampled_from(list(ORDINARY)),
+    kept=st.floats(0, 1) | st.just(1.0),
+    changes=st.lists(CHANGES, max_size=8),
+)
+def test_absurd_numbers_anywhere_give_a_clip_or_an_audio_error(name, kept, changes):
+    content = bytearray(ORDINARY[name][: int(len(ORDINARY[name]) * kept)])
+    for at, size, number, order in changes:
+        if content:
+            at %= len(content)
+            content[at : at + size] = (number % 256**size).to_bytes(size, order)
+    try:
+        found = audio.read(bytes(content), max_seconds=600)
+    except audio.AudioError as error:
+        assert str(error)
+        return
+    assert_sound(found)
+
+
 # --- FFmpeg in a process of its own --------------------------------------------------------------
 
 
@@ -268,7 +303,7 @@ def test_after_a_crash_it_goes_on():
     """Whoever has died: the fork that decoded, or the process that it came from."""
     assert_sound(decoder.read(ORDINARY["m4a"]))
     with pytest.raises(audio.AudioError, match="more time or memory"):
-        decoder.read(bad_files.compressed_movie(2 * 10**9))
+        decoder.read(containers.compressed_movie(2 * 10**9))
     assert_sound(decoder.read(ORDINARY["m4a"]))
     process, _ = decoder._server
     process.kill()

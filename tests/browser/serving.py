@@ -50,7 +50,16 @@ def server(*, module: str = "streamlit", **environment: str) -> Iterator[str]:
         environment: variables for it.
     """
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    process = start(port, module=module, **environment)
+    try:
+        yield address(port)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def start(port: int, *, module: str = "streamlit", **environment: str) -> subprocess.Popen:
+    """Run the app on a port, as `server` does; returns once it answers."""
     command = [
         sys.executable, "-m", module, "run", str(ROOT / "server.py"),
         "--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}",
@@ -60,16 +69,17 @@ def server(*, module: str = "streamlit", **environment: str) -> Iterator[str]:
         process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | environment, stdout=log, stderr=log
         )
-        try:
-            while not _healthy(url):
-                if process.poll() is not None:
-                    log.seek(0)
-                    raise RuntimeError(f"the server ended:\n{log.read()}")
-                time.sleep(0.1)
-            yield url
-        finally:
-            process.terminate()
-            process.wait()
+        while not _healthy(address(port)):
+            if process.poll() is not None:
+                log.seek(0)
+                raise RuntimeError(f"the server ended:\n{log.read()}")
+            time.sleep(0.1)
+    return process
+
+
+def address(port: int) -> str:
+    """Return where the app is, on a port."""
+    return f"http://127.0.0.1:{port}"
 
 
 def _healthy(url: str) -> bool:

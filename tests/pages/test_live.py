@@ -5,6 +5,7 @@ import time
 
 import av
 import numpy as np
+import onnxruntime
 import pytest
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaRelay
@@ -342,3 +343,20 @@ def test_sound_goes_through_a_real_connection_and_leaves_nothing_behind(loop):
     del worker, peer, buffer
     while census(loop) != before:
         time.sleep(0.05)
+
+
+def test_an_error_of_the_model_is_a_sentence_and_listening_goes_on(page, browser, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION :\n no memory")
+
+    browser(sound=speech_like(3.0))
+    press(page, "Start listening")
+    assert not page.error
+    with monkeypatch.context() as patched:
+        patched.setattr(onnxruntime.InferenceSession, "run", fail)
+        page.run()
+        assert "Sorry: the detector of voices failed" in words(page)
+        press(page, "Keep this moment")
+        assert "Sorry: the detector of voices failed" in page.toast[0].value
+    page.run()
+    assert not page.error and "sure" in words(page)

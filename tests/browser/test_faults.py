@@ -1,0 +1,74 @@
+"""The server is killed while somebody uploads, and while somebody talks."""
+
+import re
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import expect
+
+from tests.browser import serving
+from tests.browser.serving import go_live, open_page, settle, wait_for_answer
+from tests.browser.test_recognize import long_talk, upload, wav
+from tests.helpers import speech_like
+
+pytestmark = pytest.mark.browser
+
+
+class Server:
+    """One that can be killed and comes back in the same place."""
+
+    def __init__(self):
+        self.port = serving.free_port()
+        self.url = serving.address(self.port)
+        self.process = serving.start(self.port)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def come_back(self):
+        self.process = serving.start(self.port)
+
+
+@pytest.fixture
+def server(playwright):
+    running = Server()
+    yield running
+    running.kill()
+
+
+def test_killed_during_an_upload_it_says_so_and_goes_on(browser, server, tmp_path):
+    page = open_page(browser, server.url)
+    upload(page, ("first.wav", wav(speech_like(3.0))))
+    wait_for_answer(page)
+    hour = tmp_path / "hour.flac"
+    soundfile.write(hour, np.tile(long_talk(), 120), 16_000)
+    page.get_by_test_id("stFileUploader").locator("input").set_input_files([hour])
+    expect(page.get_by_role("progressbar").first).to_be_visible()
+    server.kill()
+    server.come_back()
+    expect(page.get_by_text("started again in the meantime")).to_be_visible()
+    settle(page)
+    expect(page.get_by_role("heading", level=2)).to_have_count(0)
+    upload(page, ("second.wav", wav(speech_like(3.0, seed=1))))
+    wait_for_answer(page)
+    expect(page.get_by_test_id("stText").first).to_have_text("second.wav")
+
+
+def test_killed_while_it_listens_it_can_be_started_again(playwright, server, tmp_path):
+    microphone = tmp_path / "talk.wav"
+    soundfile.write(microphone, speech_like(4.0), 48_000)
+    browser = serving.launch(playwright, microphone=microphone)
+    try:
+        page = browser.new_page()
+        page.set_default_timeout(serving.PATIENCE)
+        go_live(page, server.url)
+        expect(page.get_by_text("Listening")).to_be_visible()
+        server.kill()
+        server.come_back()
+        page.get_by_role("button", name=re.compile("Start")).click()
+        expect(page.get_by_text("Listening")).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_count(0)
+    finally:
+        browser.close()
