@@ -1,11 +1,13 @@
 """What the server lets in, and that neither it nor its pages ask anybody else for anything."""
 
+import asyncio
 import http.client
 import re
 import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -15,6 +17,7 @@ from playwright.sync_api import expect
 from starlette.formparsers import MultiPartParser
 
 import server
+from benchmarks import load
 from tests.browser import serving
 from tests.browser.serving import PAGES, open_page, settle, try_sample
 from tests.helpers import ROOT
@@ -159,6 +162,17 @@ def test_the_server_asks_nobody_when_a_stranger_knocks():
         with serving.server(**proxies) as url:
             assert knock(url, Origin="http://elsewhere.example") == 403
     assert asked == []
+
+
+def test_visitors_at_once_each_get_the_answer_to_their_own_recording(url):
+    async def visits():
+        await asyncio.gather(*(load.upload_often(url, number, 0.0, seen) for number in range(3)))
+
+    seen = load.Seen()
+    with ThreadPoolExecutor() as pool:  # Playwright keeps this thread's event loop
+        pool.submit(asyncio.run, visits()).result()
+    assert len(seen.latencies) == 3
+    assert seen.errors == seen.crossed == []
 
 
 def test_uploads_need_the_token_that_other_sites_do_not_have(url):
