@@ -33,6 +33,9 @@ _AHEAD = 500  # parts that a cluster is given before it has done them: what it h
 _CONFIG = {
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
     "distributed.worker.profile.enabled": False,
+    # A web server is started even so, but it has no pages.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
 _PATIENCE = 30  # seconds in which a cluster has to answer
 
@@ -161,7 +164,8 @@ def _cluster(scheduler: str | None, workers: int | None):
             LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
                 security=True,
                 silence_logs=logging.CRITICAL,
                 preload=__name__,

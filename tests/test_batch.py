@@ -5,9 +5,11 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -245,13 +247,15 @@ def test_the_output_is_no_input(archive, tmp_path, monkeypatch):
 def test_a_full_disk_is_one_sentence_and_nothing_is_lost(archive, tmp_path):
     output, full = tmp_path / "out.parquet", 4096
     pattern = os.path.join(archive, "00[0-2]?.flac")
-    process = command(
-        pattern,
-        "--output",
-        output,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (full, full)),
-    )
-    code, out, err = finished(process)
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (full, full))
+
+    with socket.socket() as taken:
+        with suppress(OSError):  # somebody else has it, which is as good
+            taken.bind(("", 8787))  # Dask's usual port, of which it would have much to say
+            taken.listen()
+        code, out, err = finished(command(pattern, "--output", output, preexec_fn=limited))
     assert code == 2 and not out
     assert err.startswith(f"error: {output} cannot be written (File too large); what is done stays")
     assert err.count("\n") == 1 and set(files(output)) == {"_plan.json"}
@@ -286,7 +290,7 @@ def test_a_recording_that_ends_its_process_ends_nothing_else(archive, tmp_path):
     plugin = type("Plugin", (Trap, WorkerPlugin), {})()
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
