@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ _AHEAD = 500  # parts that a cluster is given before it has done them: what it h
 _CONFIG = {
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
     "distributed.worker.profile.enabled": False,
+    # A web server is started even so, but it has no pages.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
 _PATIENCE = 30  # seconds in which a cluster has to answer
 
@@ -147,27 +151,13 @@ def _parts(kept: IO[str], plan: Plan) -> Iterator[tuple[int, list[str]]]:
 @contextmanager
 def _cluster(scheduler: str | None, workers: int | None):
     """Yield a client of the cluster with that address, or of one made of this machine's cores."""
-    import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     # What Dask logs is for its makers; what concerns the user, it raises.
-    for name in ("distributed", "distributed.client"):
+    for name in ("distributed", "distributed.client", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler is None:
-        with (
-            dask.config.set(_CONFIG),
-            # `security`: with certificates made for the occasion. Without, whoever has an account
-            # on this machine could tell its workers what to do.
-            LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                dashboard_address=None,
-                security=True,
-                silence_logs=logging.CRITICAL,
-                preload=__name__,
-            ) as cluster,
-            Client(cluster) as client,
-        ):
+        with _cores(workers) as cluster, Client(cluster, set_as_default=False) as client:
             yield client
         return
     try:
@@ -187,6 +177,43 @@ def _cluster(scheduler: str | None, workers: int | None):
                 f"dask worker {scheduler} --nthreads 1` in Undertone's folder"
             ) from None
         yield client
+
+
+@contextmanager
+def _cores(workers: int | None):
+    """Yield a cluster of that many processes on this machine, or of one a core."""
+    import dask
+    from distributed import LocalCluster
+
+    ended = threading.Event()
+
+    def replace_workers() -> None:
+        # Dask starts a worker that has died again, but gives it up if it dies at once.
+        while not ended.wait(5):
+            cluster.scale(count)
+
+    with (
+        dask.config.set(_CONFIG),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            # With certificates made for the occasion. Without, whoever has an account on this
+            # machine could tell the workers what to do.
+            security=True,
+            silence_logs=logging.CRITICAL,
+            preload=__name__,
+        ) as cluster,
+    ):
+        count = len(cluster.worker_spec)
+        watch = threading.Thread(target=replace_workers, daemon=True)
+        watch.start()
+        try:
+            yield cluster
+        finally:
+            ended.set()
+            watch.join()
 
 
 def dask_setup(worker) -> None:
