@@ -223,8 +223,8 @@ def test_the_learning_rate_rises_then_falls_to_zero():
 
 
 def test_a_fold_of_unseen_speakers_scores_its_own_test_speakers(tmp_path, monkeypatch):
-    folds = [[f"ravdess-0{actor}" for actor in fold] for fold in ((1, 2), (3, 4), (5, 6, 7, 8))]
-    monkeypatch.setitem(splits._SPEAKERS, "ravdess-5fold", folds)
+    groups = [[f"ravdess-0{actor}" for actor in group] for group in ((1, 2), (3, 4), (5, 6, 7, 8))]
+    monkeypatch.setitem(splits._SPEAKERS, "ravdess-5fold", groups)
     loaded = recipe.load("swift", [*TOY, "training.epochs=40"])
     result = folds.run(loaded, "ravdess-5fold", 0, 1, tmp_path, robustness=False)
     actors = {int(name.rsplit("-", 1)[1]) for name in result.predictions}
