@@ -15,6 +15,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -233,7 +234,7 @@ async def _reach(scheduler: str) -> None:
 def _check(client, plan: Plan) -> None:
     """Make sure that the cluster knows Undertone and the model."""
     try:
-        client.submit(rows, [], plan, pure=False).result()
+        _result(client, rows, [], plan)
     except UndertoneError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever another version may lack
@@ -252,33 +253,28 @@ def _through(
 ) -> Iterator[tuple[list[str], int]]:
     """Have parts done; yield each one's recordings and how many of them could not be used."""
     from distributed import KilledWorker, as_completed
-    from distributed.client import FutureCancelledError
 
-    def submit(number: int, names: list[str], **how):
-        future = client.submit(hear_part, number, names, plan, output, pure=False, **how)
+    def submit(number: int, names: list[str]):
+        future = client.submit(hear_part, number, names, plan, output, pure=False)
         waiting[future.key] = number, names
         return future
 
     waiting = {}
     futures = as_completed([submit(*part) for part in islice(left, _AHEAD)], loop=client.loop)
     try:
-        for future in futures:
+        for future in _ended(client, futures):
             number, names = waiting.pop(future.key)
             try:
                 failed = future.result()
-            except (UndertoneError, ImportError, FutureCancelledError):
+            except (UndertoneError, ImportError):
                 raise
             except Exception:  # noqa: BLE001 - one recording must not stop the others
                 harmful = _harmful(client, names, plan)
-                failed = client.submit(
-                    hear_part, number, names, plan, output, harmful, pure=False, priority=1
-                ).result()
+                failed = _result(client, hear_part, number, names, plan, output, harmful)
             yield names, failed
             futures.update(submit(*part) for part in islice(left, 1))
     except ImportError as error:
         raise _unfit(error) from None
-    except FutureCancelledError:
-        raise BatchError("the cluster has gone; what is done stays, and --resume goes on") from None
     except KilledWorker:
         raise BatchError(
             "worker after worker was ended, perhaps because of too little memory; what is done "
@@ -297,7 +293,7 @@ def _harmful(client, names: Sequence[str], plan: Plan) -> dict[str, str]:
     found = {}
     for name in names:
         try:
-            client.submit(rows, [name], plan, pure=False, priority=1).result()
+            _result(client, rows, [name], plan)
         except (UndertoneError, ImportError):
             raise
         except KilledWorker:
@@ -305,6 +301,29 @@ def _harmful(client, names: Sequence[str], plan: Plan) -> dict[str, str]:
         except Exception as error:  # noqa: BLE001 - whatever it may be
             found[name] = f"it could not be heard ({type(error).__name__}: {error})"
     return found
+
+
+def _result(client, call: Callable, *arguments):
+    """Return what a worker makes of a call, before all that is waiting."""
+    from distributed import as_completed
+
+    future = client.submit(call, *arguments, pure=False, priority=1)
+    next(_ended(client, as_completed([future], loop=client.loop)))
+    return future.result()
+
+
+def _ended(client, futures) -> Iterator:
+    """Yield futures as they end, well or not; `as_completed` alone may outwait the scheduler."""
+    while not futures.is_empty():
+        if futures.has_ready():
+            future = next(futures)
+            if future.status in ("finished", "error"):
+                yield future
+                continue
+        elif client.status == "running":
+            time.sleep(0.02)
+            continue
+        raise BatchError("the cluster has gone; what is done stays, and --resume goes on")
 
 
 def hear_part(
