@@ -285,11 +285,14 @@ def test_the_robustness_of_seed_0_is_measured_when_it_is_asked_for(tmp_path):
     loaded = recipe.load("swift", [*TOY, "training.epochs=2"])
     arguments = (loaded, "random-80-20", tmp_path)
     manifest = dataset.select(loaded)
-    before = crossval.crossval(*arguments, seeds=1, jobs=1)
+    before = [folds.run(*arguments[:2], s, 0, tmp_path, robustness=False) for s in (0, 1)]
     assert not crossval.summarise(*arguments[:2], manifest, before, "command").robustness
+    assert folds.kept(0, 0, tmp_path, robustness=True) is None
+    measured = folds.run(*arguments[:2], 0, 0, tmp_path, robustness=True)
+    # Of seed 1 it is not asked for: nothing is left to run.
     results = crossval.crossval(*arguments, seeds=2, jobs=1, robustness=True)
     assert [bool(result.robustness) for result in results] == [True, False]
-    assert results[0].uar == before[0].uar
+    assert results[0] == measured and measured.uar == before[0].uar
     assert crossval.crossval(*arguments, seeds=2, jobs=1) == results, "it is kept"
     row = crossval.summarise(*arguments[:2], manifest, results, "command")
     assert [each.condition for each in row.robustness] == [each.name for each in CONDITIONS]
