@@ -128,12 +128,19 @@ def test_a_killed_command_goes_on_where_it_stopped(archive, expected, tmp_path):
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
 
 
+def _hear_ctrl_c() -> None:
+    # A shell lets what it starts in the background ignore it, and that is passed on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_is_one_sentence_and_nothing_is_lost(archive, expected, tmp_path):
     output = tmp_path / "out.parquet"
     there = 6
     while there == 6:  # on a busy machine one may look too late
         shutil.rmtree(output, ignore_errors=True)
-        process = command(archive, "--output", output, start_new_session=True)
+        process = command(
+            archive, "--output", output, start_new_session=True, preexec_fn=_hear_ctrl_c
+        )
         wait_for(output / FIRST, process)
         there = len(list(output.glob("part-*")))
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to every process

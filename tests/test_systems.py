@@ -15,7 +15,7 @@ NETWORKS = sorted(
     name for name, r in RECIPES.items() if not isinstance(r.network, recipe.CLASSICAL)
 )
 BASELINES = sorted(set(RECIPES) - set(NETWORKS))
-ATTENTIVE = ("deep", "swift")
+ATTENTIVE = ("deep", "mel-cnn-bilstm", "swift")
 SMALL = (
     'labels=["neutral", "happy", "sad", "angry"]',
     "data.corpus=ravdess",
