@@ -1,4 +1,4 @@
-"""How long one clip takes, and how much memory: Undertone beside the usual pipeline.
+"""How long one clip takes, and how much memory: both models beside the usual pipeline.
 
 `python -m benchmarks.predict` prints a table and writes `benchmarks/results/predict.json`.
 """
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ser_core import audio
 from ser_core.recognizer import Recognizer
 
 RESULTS = Path(__file__).parent / "results"
+MODELS, USUAL = ("deep", "swift"), "usual"
 SAMPLE = Path(__file__).parent.parent / "assets" / "samples" / "low-and-slow.flac"
 
 
@@ -33,11 +35,14 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=25, help="warm predictions a round")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of either, in turns")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each, in turns")
     options = parser.parse_args()
     pipelines = {
-        "undertone": (ours, ["-m", "ser_core", "predict"]),
-        "usual": (theirs, ["-m", "benchmarks.usual"]),
+        **{
+            model: (partial(ours, model), ["-m", "ser_core", "predict", "--model", model])
+            for model in MODELS
+        },
+        USUAL: (theirs, ["-m", "benchmarks.usual"]),
     }
     figures = {name: {"warm_ms": [], "start_s": [], "peak_memory_mb": []} for name in pipelines}
     with tempfile.TemporaryDirectory() as folder:
@@ -59,9 +64,11 @@ def main() -> None:
     result = {
         "what": f"{what}, as 16 kHz WAV; medians over rounds taken in turns",
         **medians,
-        "usual / undertone": {
-            key: round(medians["usual"][key] / medians["undertone"][key], 1)
-            for key in medians["usual"]
+        **{
+            f"{USUAL} / {model}": {
+                key: round(medians[USUAL][key] / medians[model][key], 1) for key in medians[USUAL]
+            }
+            for model in MODELS
         },
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
         f"{platform.python_version()}",
@@ -97,9 +104,9 @@ def warm(measure: Callable[[str, int], list[float]], path: str, repeats: int) ->
         return pool.submit(measure, path, repeats).result()
 
 
-def ours(path: str, repeats: int) -> list[float]:
-    """Return the milliseconds that Undertone takes from file to probabilities."""
-    recognizer = Recognizer.from_name()
+def ours(model: str, path: str, repeats: int) -> list[float]:
+    """Return the milliseconds that a model takes from file to probabilities."""
+    recognizer = Recognizer.from_name(model)
     return timed(lambda: recognizer.predict(audio.read(path)), repeats)
 
 
@@ -133,16 +140,21 @@ def start(arguments: list[str]) -> tuple[float, float]:
 
 def table(result: dict) -> str:
     """Return the figures as a Markdown table."""
-    ours, theirs, ratio = (result[key] for key in ("undertone", "usual", "usual / undertone"))
     names = {
         "warm_ms": "warm, file to probabilities (ms)",
         "start_s": "process start to first answer (s)",
         "peak_memory_mb": "peak memory (MB)",
     }
+    ratios = [f"{USUAL} / {model}" for model in MODELS]
     rows = [
-        f"| {n} | {ours[k]:.3g} | {theirs[k]:.3g} | {ratio[k]:.0f} × |" for k, n in names.items()
+        [name, *(f"{result[who][key]:.3g}" for who in (*MODELS, USUAL))]
+        + [f"{result[ratio][key]:.2g} ×" for ratio in ratios]
+        for key, name in names.items()
     ]
-    return "\n".join(["| | Undertone | usual pipeline | ratio |", "|---|---|---|---|", *rows])
+    models = [f"`{model}`" for model in MODELS]
+    head = ["", *models, "usual pipeline", *(f"{USUAL} / {model}" for model in models)]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,10 @@ import onnxruntime
 import soundfile
 from scipy import fft
 
-from benchmarks.predict import RESULTS, clip, timed
+from benchmarks.predict import MODELS, RESULTS, clip, timed
 from ser_core import audio, features, speech
 from ser_core.recognizer import Recognizer, find_model
 
-MODELS = ("swift", "deep")
 STAGES = ("decoding", "is somebody speaking?", "features", "network", "all together")
 FLOORS = ("decoding", "Fourier transforms", "networks")
 

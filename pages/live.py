@@ -11,7 +11,7 @@ from pages.parts import live_view, microphone
 from pages.parts.answer import in_words, named
 from pages.parts.downloads import downloads
 from pages.parts.entrance import through_app
-from pages.parts.hearing import history, recognizer
+from pages.parts.hearing import history, plain, recognizer
 from ser_core import audio, decoder, live, log, plots, plots_over_time, timeline
 from ser_core.errors import UndertoneError
 from ser_core.history import remember
@@ -84,7 +84,7 @@ def get_ready():
     Streamlit searches after every run of a script, which is twice a second for each listener. That
     took 90 ms, most of it in modules, which are no garbage; all else takes 15 ms.
     """
-    recognizer()
+    recognizer(live=True)
     gc.collect()
     gc.freeze()
 
@@ -140,7 +140,7 @@ def show_moment(moment):
 
 def show_summary(moments):
     """Sum up what was heard, to be taken away."""
-    card = recognizer().card
+    card = recognizer(live=True).card
     found = live.as_timeline(moments, card.labels, card.threshold)
     said = timeline.summary(found)
     speech = live.TICK * found.probabilities.any(axis=1).sum()
@@ -229,7 +229,7 @@ def watch():
         st.markdown(f"{icon} {text}")
         return
     try:
-        moment = listener.hear(recognizer()) if now is State.LISTENING else None
+        moment = listener.hear(recognizer(live=True)) if now is State.LISTENING else None
     except UndertoneError as error:
         st.error(f"Sorry: {error}.")
         return
@@ -239,7 +239,7 @@ def watch():
         if now is State.LISTENING:
             show_moment(moment)
     with in_pictures:
-        live_view.draw(listener, moment, recognizer().card)
+        live_view.draw(listener, moment, recognizer(live=True).card)
 
 
 if running:
@@ -254,6 +254,7 @@ elif listener:
     if listener.moments:
         show_summary(listener.moments)
 
+st.caption(f"Heard by the model “{plain(recognizer(live=True).card.name)}”.")
 st.caption(
     ":material/lock: Your voice goes to the computer that runs Undertone and nowhere else. "
     "It remembers ten seconds at a time, and no sound at all once you stop."

@@ -69,7 +69,7 @@ def hear(
     source: str,
     output: str,
     *,
-    model: str = recognizer.DEFAULT_MODEL,
+    model: str = recognizer.QUICK_MODEL,
     scheduler: str | None = None,
     workers: int | None = None,
     resume: bool = False,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ser_core import kept
 from ser_core.bundle import Bundle
+from ser_core.corpora import ready_made
 from ser_core.dataset import features_of
 from ser_core.evaluation import mean_by_clip, probabilities_of
 from ser_core.features import cache_dir
@@ -45,16 +46,14 @@ def outputs(
 ) -> Outputs:
     """Return what a model hears in recordings and ready-made spectrograms, all windows counted.
 
-    `Recognizer.predict` leaves out windows without speech; clips of a corpus have none.
+    `Recognizer.predict` leaves out windows without speech; clips of a corpus have none. Where
+    a recording cannot be read, or a spectrogram is not of the kind that the model sees, NaN.
 
     Args:
         model: which hears.
         manifest: columns `path` and `id`.
         on_clip: called after each utterance that is not in the cache with the number of these; what
             it raises ends the work, which goes on from there next time.
-
-    Raises:
-        CorpusError: the model wants other features than the ready-made spectrograms have.
     """
     size, labels = len(model.space.population), len(model.card.labels)
     found = kept.rows(
@@ -77,9 +76,17 @@ def _file(model: Bundle) -> Path:
     return cache_dir() / _CACHE / f"{model.card.files['model.onnx'][:16]}.npz"
 
 
+def can_hear(model: Bundle, manifest: pd.DataFrame) -> np.ndarray:
+    """Say of each row, bool `(rows,)`, whether it is something that the model can hear."""
+    if ready_made.suit(model.card.features):
+        return np.ones(len(manifest), bool)
+    return ~manifest.path.map(ready_made.is_ready_made).to_numpy(bool)
+
+
 def _hear(model: Bundle, manifest: pd.DataFrame) -> np.ndarray:
     """Return embeddings and probabilities side by side, float32 `(utterances, size + labels)`."""
-    features = features_of(manifest, model.card.features)
+    rows = np.flatnonzero(can_hear(model, manifest))
+    features = features_of(manifest.iloc[rows].reset_index(drop=True), model.card.features)
     starts = range(0, max(len(features.values), 1), _WINDOWS)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         parts = list(pool.map(lambda at: _run(model, features.values[at : at + _WINDOWS]), starts))
@@ -87,7 +94,7 @@ def _hear(model: Bundle, manifest: pd.DataFrame) -> np.ndarray:
     found = np.full((len(manifest), by_window.shape[1]), np.nan, np.float32)
     clips = np.unique(features.clip)
     if len(clips):
-        found[clips] = mean_by_clip(by_window, features.clip, clips)
+        found[rows[clips]] = mean_by_clip(by_window, features.clip, clips)
     return found
 
 

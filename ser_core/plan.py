@@ -13,7 +13,7 @@ from ser_core.errors import UndertoneError
 from ser_core.jobs import read_json
 from ser_core.recipe import CLASSICAL, RECIPES, Recipe
 from ser_core.recipe_text import spelled
-from ser_core.recognizer import DEFAULT_MODEL, model_folders, runs_dir
+from ser_core.recognizer import QUICK_MODEL, model_folders, runs_dir
 from ser_core.splits import PROTOCOLS, Split
 
 LEAKY = "random-80-20"
@@ -36,7 +36,7 @@ class Speed:
 
 @lru_cache(maxsize=1)
 def shipped() -> dict[str, Recipe]:
-    """Return the shipped recipes by name: the usual model's, our other ones, the field's networks.
+    """Return the shipped recipes by name: the quick model's, our other ones, the field's networks.
 
     Baselines come last.
     """
@@ -44,7 +44,7 @@ def shipped() -> dict[str, Recipe]:
 
     def place(item: tuple[str, Recipe]) -> tuple:
         name, loaded = item
-        return is_baseline(loaded), loaded.published is not None, name != DEFAULT_MODEL
+        return is_baseline(loaded), loaded.published is not None, name != QUICK_MODEL
 
     return dict(sorted(found.items(), key=place))
 

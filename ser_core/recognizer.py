@@ -10,7 +10,9 @@ import numpy as np
 
 from ser_core import audio, bundle, features, profile
 
-DEFAULT_MODEL = "swift"
+DEFAULT_MODEL = "deep"
+# Where being quick counts for more: for each listener on Live, and over whole archives.
+QUICK_MODEL = "swift"
 UNCLEAR = "No emotion stands out clearly enough to rely on."
 MODELS = Path(__file__).parent.parent / "models"
 

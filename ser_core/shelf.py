@@ -20,7 +20,7 @@ from ser_core import bundle, recognizer, writing
 from ser_core.bundle import BundleError
 from ser_core.card import Card
 from ser_core.errors import UndertoneError
-from ser_core.recognizer import DEFAULT_MODEL, Recognizer, model_folders, runs_dir
+from ser_core.recognizer import DEFAULT_MODEL, QUICK_MODEL, Recognizer, model_folders, runs_dir
 
 IMPORTED = "imported.json"
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}[A-Za-z0-9]|[A-Za-z0-9]")
@@ -70,7 +70,7 @@ class Choice:
         lost: the one that was chosen but is not there any more.
     """
 
-    name: str = DEFAULT_MODEL
+    name: str
     before: str | None = None
     lost: str | None = None
 
@@ -140,15 +140,21 @@ def stamp(name: str) -> int:
 
 
 def active() -> Choice:
-    """Return which model is in use; the default one if nothing else was chosen, or it is gone."""
+    """Return which model is in use; the usual one if nothing else was chosen, or it is gone."""
+    folders = model_folders()
+    usual = DEFAULT_MODEL if DEFAULT_MODEL in folders else QUICK_MODEL
     try:
         chosen = _CHOICE.validate_json(_active_file().read_bytes())
     except (OSError, ValidationError):
-        return Choice()
-    folders = model_folders()
+        return Choice(usual)
     if chosen.name not in folders:
-        return Choice(lost=chosen.name)
+        return Choice(usual, lost=chosen.name)
     return replace(chosen, before=chosen.before if chosen.before in folders else None, lost=None)
+
+
+def for_live(name: str) -> str:
+    """Return which model hears live speech while another is in use: the same, if it is quick."""
+    return QUICK_MODEL if name == DEFAULT_MODEL else name
 
 
 def activate(name: str) -> Choice:

@@ -40,7 +40,7 @@ def test_predict_json_is_one_document_of_the_agreed_shape(run, talk_file, tmp_pa
     first, second = json.loads(out)
     keys = "file model label confidence abstained probabilities duration quality windows".split()
     assert set(keys) <= set(first)
-    assert first["file"] == str(talk_file) and first["model"] == "swift"
+    assert first["file"] == str(talk_file) and first["model"] == "deep"
     assert sum(first["probabilities"].values()) == pytest.approx(1, abs=1e-3)
     assert first["duration"] == pytest.approx(2.0)
     assert first["quality"]["issues"] == []
@@ -53,7 +53,7 @@ def test_predict_logs_if_it_is_wanted_and_no_name(run, talk_file, monkeypatch, l
     code, out, err = run("predict", talk_file, "--json")
     assert code == 0 and json.loads(out)
     line = json.loads(err)
-    assert (line["source"], line["model"], line["error"]) == ("cli", "swift", None)
+    assert (line["source"], line["model"], line["error"]) == ("cli", "deep", None)
     assert "talk" not in err
 
 
@@ -61,8 +61,9 @@ def test_predict_knows_a_voice(run, talk_file, tmp_path):
     model = Recognizer.from_name("swift").bundle
     kept = tmp_path / "mine.json"
     kept.write_text(profile.to_json(profile.get_to_know(np.full((5, 128), 0.3), model)))
-    [without] = json.loads(run("predict", talk_file, "--json")[1])
-    code, out, err = run("predict", talk_file, "--voice", kept, "--json")
+    predict = ("predict", talk_file, "--model", "swift", "--json")
+    [without] = json.loads(run(*predict)[1])
+    code, out, err = run(*predict, "--voice", kept)
     assert code == 0 and not err
     [known] = json.loads(out)
     assert known["probabilities"] != without["probabilities"]

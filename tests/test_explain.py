@@ -19,7 +19,7 @@ def clip(seconds, pitch=140.0):
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Recognizer.from_name()
+    return Recognizer.from_name("swift")
 
 
 @pytest.fixture(params=[features.FeatureSpec(), fbank.FbankSpec("fbank")], ids=["log-mel", "fbank"])

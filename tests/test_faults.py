@@ -125,7 +125,7 @@ for page in ("live", "explore", "train", "models", "about"):
     app.switch_page(f"pages/{page}.py").run()
     assert app.title and not app.exception and not app.error, (page, app.error, app.exception)
 app.switch_page("pages/models.py").run()
-app.selectbox(key="look-at").select("deep").run()
+app.selectbox(key="look-at").select("swift").run()
 next(button for button in app.button if button.label == "Use this model").click().run()
 assert not app.exception
 print([error.value for error in app.error])

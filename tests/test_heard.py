@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from ser_core import audio, bundle, corpora, heard, recognizer
@@ -66,10 +67,21 @@ def test_ready_made_spectrograms_are_heard_among_recordings(model, manifest):
     made = ready_made.manifest()
     if made is None:
         pytest.skip("no ready-made spectrograms in SER_DATA_DIR")
-    import pandas as pd
-
     mixed = pd.concat([made.iloc[:3], manifest, made.iloc[3:5]], ignore_index=True)
     found = heard.outputs(model, mixed)
     alone = heard.outputs(model, manifest)
     assert np.isfinite(found.embedding).all()
     np.testing.assert_array_equal(found.embedding[3:13], alone.embedding)
+
+
+@pytest.mark.realdata
+def test_what_a_model_cannot_see_is_no_answer(manifest):
+    made = ready_made.manifest()
+    if made is None:
+        pytest.skip("no ready-made spectrograms in SER_DATA_DIR")
+    deep = bundle.load(recognizer.find_model("deep"))
+    mixed = pd.concat([made.iloc[:2], manifest.iloc[:2]], ignore_index=True)
+    assert list(heard.can_hear(deep, mixed)) == [False, False, True, True]
+    found = heard.outputs(deep, mixed)
+    assert list(np.isfinite(found.probabilities).all(axis=1)) == [False, False, True, True]
+    assert np.isnan(heard.outputs(deep, mixed.iloc[:2]).embedding).all()

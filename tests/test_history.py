@@ -13,7 +13,7 @@ from tests.helpers import speech_like
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Recognizer.from_name()
+    return Recognizer.from_name("swift")
 
 
 def clip(seconds=1.0, seed=0):

@@ -35,7 +35,7 @@ for option, value in json.loads(sys.argv[2]).items():
     audio._FFMPEG_OPTIONS.pop(option, None)
     if value:
         audio._FFMPEG_OPTIONS[option] = value
-recognizer = Recognizer.from_name()
+recognizer = Recognizer.from_name("swift")
 for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     began, worked = time.monotonic(), time.process_time()
     try:

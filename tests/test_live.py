@@ -16,7 +16,7 @@ RATE = audio.SAMPLE_RATE
 
 @pytest.fixture(scope="module")
 def swift() -> Recognizer:
-    return Recognizer.from_name()
+    return Recognizer.from_name("swift")
 
 
 @pytest.fixture

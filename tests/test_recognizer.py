@@ -15,7 +15,7 @@ from tests.helpers import ROOT, speech_like
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Recognizer.from_name()
+    return Recognizer.from_name("swift")
 
 
 def test_a_prediction_is_whole(recognizer, talk):

@@ -30,14 +30,28 @@ def test_models_are_listed_with_their_origin(runs):
 
 
 def test_without_a_choice_the_shipped_model_is_in_use(runs):
+    assert shelf.active() == shelf.Choice("deep")
+
+
+def test_without_the_usual_model_the_quick_one_is_in_use(runs, tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "swift").symlink_to(recognizer.find_model("swift"))
+    monkeypatch.setattr(recognizer, "MODELS", tmp_path / "models")
     assert shelf.active() == shelf.Choice("swift")
+
+
+@pytest.mark.parametrize(
+    ("used", "hears"), [("deep", "swift"), ("swift", "swift"), ("mine", "mine")]
+)
+def test_live_speech_is_heard_by_a_quick_model(used, hears):
+    assert shelf.for_live(used) == hears
 
 
 def test_a_choice_is_kept_and_undone(runs):
-    assert shelf.activate("mine") == shelf.Choice("mine", before="swift")
-    assert shelf.active() == shelf.Choice("mine", before="swift")
-    assert shelf.go_back() == shelf.Choice("swift")
-    assert shelf.active() == shelf.Choice("swift")
+    assert shelf.activate("mine") == shelf.Choice("mine", before="deep")
+    assert shelf.active() == shelf.Choice("mine", before="deep")
+    assert shelf.go_back() == shelf.Choice("deep")
+    assert shelf.active() == shelf.Choice("deep")
     with pytest.raises(shelf.ShelfError, match="no model to go back to"):
         shelf.go_back()
 
@@ -51,7 +65,7 @@ def test_a_damaged_model_is_not_switched_to(runs):
     (runs / "mine" / "model" / "model.onnx").write_bytes(b"damaged")
     with pytest.raises(bundle.BundleError, match="model.onnx"):
         shelf.activate("mine")
-    assert shelf.active().name == "swift"
+    assert shelf.active().name == "deep"
 
 
 @pytest.mark.parametrize(
@@ -59,13 +73,13 @@ def test_a_damaged_model_is_not_switched_to(runs):
 )
 def test_a_damaged_choice_is_no_choice(runs, content):
     (runs / "active.json").write_text(content)
-    assert shelf.active() == shelf.Choice("swift")
+    assert shelf.active() == shelf.Choice("deep")
 
 
 def test_what_was_chosen_and_is_gone_is_told(runs):
     shelf.activate("mine")
     shutil.rmtree(runs / "mine")
-    assert shelf.active() == shelf.Choice("swift", lost="mine")
+    assert shelf.active() == shelf.Choice("deep", lost="mine")
 
 
 def test_what_was_before_and_is_gone_cannot_be_gone_back_to(runs):
@@ -79,11 +93,11 @@ def test_what_was_before_and_is_gone_cannot_be_gone_back_to(runs):
 def test_renaming_keeps_the_choice(runs):
     shelf.activate("mine")
     shelf.rename("mine", "yours")
-    assert shelf.active() == shelf.Choice("yours", before="swift")
+    assert shelf.active() == shelf.Choice("yours", before="deep")
     assert not (runs / "mine").exists() and (runs / "yours" / "recipe.json").exists()
-    shelf.activate("swift")
+    shelf.activate("deep")
     shelf.rename("yours", "ours")
-    assert shelf.active() == shelf.Choice("swift", before="ours")
+    assert shelf.active() == shelf.Choice("deep", before="ours")
     shelf.load("ours")
 
 

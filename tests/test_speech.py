@@ -22,7 +22,7 @@ def heard(samples):
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Recognizer.from_name()
+    return Recognizer.from_name("swift")
 
 
 @pytest.fixture(scope="module")

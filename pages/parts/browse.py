@@ -5,11 +5,11 @@ import mimetypes
 import pandas as pd
 import streamlit as st
 
-from pages.parts import pictures
+from pages.parts import pictures, spoken
 from pages.parts.answer import named
 from pages.parts.hearing import plain, recognizer
 from pages.parts.playhead import playhead
-from ser_core import audio, plots, plots_over_time, plots_window, unheard
+from ser_core import audio, heard, plots, plots_over_time, plots_window, unheard
 from ser_core.corpora import ready_made
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
@@ -74,6 +74,8 @@ def answers(manifest: pd.DataFrame) -> pd.DataFrame:
 def _mistakes(manifest: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that the model takes for another emotion, the surest first."""
     model = recognizer().bundle
+    if not heard.can_hear(model, manifest).any():
+        st.markdown(spoken.needs_sound(model.card.name))
     found = answers(manifest)
     counts = found.protocol != ""
     best = unheard.best(found[counts])
@@ -217,6 +219,8 @@ def _answer(row: pd.Series) -> None:
                 ":material/school: The model was trained with this voice, so that its answer would "
                 "prove nothing."
             )
+        elif not heard.can_hear(recognizer().bundle, one).all():
+            st.markdown(spoken.needs_sound(recognizer().card.name))
         return
     values = answer.drop("protocol").astype(float).to_dict()
     label = max(values, key=values.get)

@@ -45,6 +45,9 @@ def show(manifest: pd.DataFrame) -> None:
 
 def _show(manifest: pd.DataFrame) -> None:
     model = recognizer().bundle
+    if not heard.can_hear(model, manifest).any():
+        st.info(spoken.needs_sound(model.card.name))
+        return
     st.markdown(
         "Each point is a recording. Those that sound alike to the model lie close together. "
         "**Click one to hear it.**"

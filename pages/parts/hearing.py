@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import in_cached_function
@@ -10,7 +11,7 @@ from streamlit.runtime.scriptrunner_utils.script_run_context import in_cached_fu
 from ser_core import decoder, log, shelf
 from ser_core.errors import UndertoneError
 from ser_core.history import Entry, remember
-from ser_core.recognizer import DEFAULT_MODEL, Recognizer
+from ser_core.recognizer import QUICK_MODEL, Recognizer
 
 # A progress bar is welcome after so many seconds, or at once if decoding alone takes longer.
 _PATIENCE = 0.4
@@ -29,11 +30,12 @@ def _stamps() -> dict[str, int]:
     return {}
 
 
-def recognizer(name: str | None = None) -> Recognizer:
+def recognizer(name: str | None = None, *, live: bool = False) -> Recognizer:
     """Return a model: the one that is in use, which may change at any moment, or a named one.
 
     Tells the visitor when the one in use has changed since it was last asked for, and falls back
-    on the one that came with Undertone if it cannot be loaded.
+    on the small one that came with Undertone if it cannot be loaded. For live speech, see
+    `shelf.for_live`.
 
     Raises:
         BundleError: the model (the one to fall back on, too) is missing or damaged.
@@ -54,28 +56,29 @@ def recognizer(name: str | None = None) -> Recognizer:
     if chosen.lost:
         trouble = f"The model “{plain(chosen.lost)}” that was chosen is not there any more"
     try:
-        model = recognizer(chosen.name)
+        model = recognizer(shelf.for_live(chosen.name) if live else chosen.name)
     except UndertoneError as error:
-        if chosen.name == DEFAULT_MODEL:
+        if chosen.name == QUICK_MODEL:
             raise
         trouble = f"The model “{plain(chosen.name)}” cannot be used: {plain(str(error))}"
-        model = recognizer(DEFAULT_MODEL)
-    _tell(model.card.name, trouble)
+        chosen = replace(chosen, name=QUICK_MODEL)
+        model = recognizer(QUICK_MODEL)
+    _tell(chosen.name, model.card.name, trouble)
     return model
 
 
-def _tell(name: str, trouble: str) -> None:
+def _tell(used: str, name: str, trouble: str) -> None:
     if in_cached_function.get():
         return  # there, nothing may be shown; the next call comes soon
     before = st.session_state.get("in-use")
-    st.session_state["in-use"] = name
+    st.session_state["in-use"] = used
     if trouble and st.session_state.get("trouble") != trouble:
         st.toast(
             f"{trouble}; “{plain(name)}” listens instead.",
             icon=":material/warning:",
             duration="long",
         )
-    elif before not in (None, name):
+    elif before not in (None, used):
         st.toast(
             f"“{plain(name)}” is the model that listens from now on.", icon=":material/swap_horiz:"
         )

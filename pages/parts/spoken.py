@@ -18,6 +18,7 @@ from ser_core import audio, plots_corpora, prosody
 from ser_core.corpora import CORPORA, ready_made
 from ser_core.emotions import EMOTIONS
 from ser_core.features import FeatureSpec, decibels, mel_power
+from ser_core.recognizer import QUICK_MODEL
 
 LEGEND = (
     "Bright: what the voice is made of, low tones below, high ones above. "
@@ -135,6 +136,14 @@ def headed(row: tuple) -> str:
     """Return the emotion that a recording shows, in Markdown."""
     told = named(row.emotion).capitalize() if row.emotion in EMOTIONS else plain(row.emotion)
     return f"**{told}**" + (f" · {plain(row.intensity)}" if row.intensity else "")
+
+
+def needs_sound(model: str) -> str:
+    """Say in Markdown why a model has no answer where there are only spectrograms."""
+    return (
+        f":material/volume_off: The model “{plain(model)}” answers only where there is sound. "
+        f"“{QUICK_MODEL}”, to be chosen on the Models page, judges these spectrograms, too."
+    )
 
 
 @contextmanager

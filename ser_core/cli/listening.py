@@ -20,7 +20,7 @@ from ser_core.errors import UndertoneError
 
 def predict(
     files: Annotated[list[Path], typer.Argument(help="Recordings in any format.")],
-    model: Model = "swift",
+    model: Model = "deep",
     timeline: Annotated[bool, typer.Option(help="Show each window.")] = False,
     voice: Annotated[
         Path | None, typer.Option(help="A voice profile of who speaks, kept by the app.")
@@ -130,7 +130,7 @@ def _tell_progress(progress, task: int, done: int, total: int) -> None:
 
 
 def evaluate(
-    model: Model = "swift",
+    model: Model = "deep",
     corpus: Annotated[str | None, typer.Option(help="A corpus by name.")] = None,
     manifest: Annotated[
         Path | None, typer.Option(help="A CSV with path, emotion and, if known, speaker.")

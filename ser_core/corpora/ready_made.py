@@ -56,6 +56,11 @@ def manifest() -> pd.DataFrame | None:
     return manifest_of(dataclasses.replace(item, path=kept) for item in found if item)
 
 
+def suit(spec: Features) -> bool:
+    """Say whether the spectrograms are of the kind that a recipe or a model asks for."""
+    return all(getattr(spec, field, None) == made for field, made in _MADE.items())
+
+
 def windows(ids: list[str], spec: Features) -> np.ndarray:
     """Return one window for each id, as `features.windows` would make it of the recording.
 

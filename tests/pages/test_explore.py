@@ -5,7 +5,7 @@ import pytest
 import streamlit as st
 
 from pages.parts import getting
-from ser_core import heldout, recognizer
+from ser_core import heldout, recognizer, shelf
 from ser_core.corpora import CORPORA
 from tests.helpers import ROOT
 from tests.test_download import data, site, zenodo  # noqa: F401 - fixtures
@@ -51,7 +51,7 @@ def button(app, label):
 
 def held():
     """What cross-validation heard, as the page should know it."""
-    table = heldout.read(recognizer.find_model("swift"))
+    table = heldout.read(recognizer.find_model("deep"))
     table = table[(table.protocol == "ravdess-5fold") & (table.seed == 0)].set_index("id")
     labels = list(heldout.labels_of(table.reset_index()))
     return table.assign(heard=table[labels].idxmax(axis=1), confidence=table[labels].max(axis=1))
@@ -300,12 +300,21 @@ def test_real_corpora_are_here_with_their_counts(explore, data_dir):
 
 
 @pytest.mark.realdata
-def test_clips_without_sound_can_be_seen_and_judged_but_not_heard(explore, data_dir):
+def test_clips_without_sound_can_be_seen_and_judged_but_not_heard(explore, runs, data_dir):
     app = explore(data_dir)
     choose(app, "corpora", ["crema-d"])
     assert "spectrograms without sound" in said(app) and not app.get("audio")
     assert "no sound of this clip" in app.info[0].value
-    assert app.get("plotly_chart")[1].proto.alt.startswith("Mel spectrogram of")
+    assert app.get("plotly_chart")[-1].proto.alt.startswith("Mel spectrogram of")
+    assert "“deep” answers only where there is sound" in said(app)
+    choose(app, "explore-view", "Map")
+    assert not app.error and "“deep” answers only where there is sound" in app.info[0].value
+    choose(app, "explore-view", "Browse")
+    app.toggle[0].set_value(True).run()
+    assert not app.error and "“deep” answers only where there is sound" in said(app)
+    app.toggle[0].set_value(False).run()
+    shelf.activate("swift")
+    app.run()
     assert "unseen corpus" in said(app)
     choose(app, "explore-view", "Game")
     button(app, "Play").click().run()

@@ -45,7 +45,7 @@ def test_a_prediction_is_one_line_that_says_nothing_about_who_or_what(
     assert line == {
         "level": "info",
         "source": source,
-        "model": "swift",
+        "model": "deep",
         "abstained": entry.prediction.abstained,
         "error": None,
     }

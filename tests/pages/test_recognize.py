@@ -339,7 +339,7 @@ def test_without_a_model_there_is_one_sentence(app, tmp_path, monkeypatch, prepa
     assert not app.run().error  # put back, it works without a restart
 
 
-@pytest.mark.parametrize(("inputs", "which"), [(1, "the model 'swift'"), (3, "the detector")])
+@pytest.mark.parametrize(("inputs", "which"), [(1, "the model 'deep'"), (3, "the detector")])
 def test_an_error_of_onnx_runtime_is_one_sentence(app, talk_wav, monkeypatch, inputs, which):
     run = onnxruntime.InferenceSession.run
 
@@ -381,8 +381,8 @@ def test_a_model_that_is_being_replaced_goes_on(app, talk_wav, tmp_path, monkeyp
 def test_model_and_protocol_are_named(app):
     app.pills[0].select(TITLES[0]).run()
     line = app.caption[-1].value
-    assert "swift" in line
-    card = recognizer.Recognizer.from_name().card
+    assert "deep" in line
+    card = recognizer.Recognizer.from_name("deep").card
     assert ("unseen speakers (ravdess-" in line) == bool(card.evaluation)
 
 

@@ -258,8 +258,8 @@ def test_its_model_is_used_and_taken_back(results):
     assert shelf.active().name == "toy" and button(results, "In use").disabled
     button(results, "Delete it").click().run()
     assert "in use" in errors(results) and shelf.active().name == "toy"
-    button(results, "Back to swift").click().run()
-    assert shelf.active().name == "swift"
+    button(results, "Back to deep").click().run()
+    assert shelf.active().name == "deep"
     button(results, "Delete it").click().run()
     assert "Nothing has been trained here yet" in words(results)
 

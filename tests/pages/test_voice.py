@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from ser_core import profile
@@ -46,8 +47,13 @@ def test_a_voice_is_got_to_know_used_kept_and_forgotten(heard):
     assert not app.exception
 
 
+def some_voice() -> profile.Voice:
+    model = Recognizer.from_name("deep").bundle
+    return profile.get_to_know(np.full((4, len(model.space.population)), 0.5), model)
+
+
 def test_a_profile_that_was_kept_is_used_again(heard):
-    voice = profile.get_to_know([[0.5] * 128] * 4, Recognizer.from_name("swift").bundle)
+    voice = some_voice()
     heard.file_uploader[1].upload("mine.json", profile.to_json(voice).encode()).run()
     assert "known from 4 clips" in said(heard)
     assert heard.session_state.voice == voice
@@ -57,12 +63,12 @@ def test_a_profile_that_was_kept_is_used_again(heard):
     ("change", "says"),
     [
         (None, "not a voice profile"),
-        ({"weights": "0" * 64, "model": "deep"}, "made for “deep”"),
+        ({"weights": "0" * 64, "model": "swift"}, "made for “swift”"),
         ({"mean": [1.0]}, "damaged"),
     ],
 )
 def test_a_profile_that_does_not_fit_gets_a_sentence(heard, change, says):
-    voice = profile.get_to_know([[0.5] * 128] * 4, Recognizer.from_name("swift").bundle)
+    voice = some_voice()
     document = json.loads(profile.to_json(voice)) | change if change else "?"
     heard.file_uploader[1].upload("mine.json", json.dumps(document).encode()).run()
     assert not heard.exception
