@@ -54,11 +54,13 @@ def actions(model: Model, used: str, *, use: Callable[[str], None]) -> None:
 
 
 def _export(model: Model) -> None:
+    # Converting takes a processor for a while, which strangers are not to have for a click.
+    formats = {key: told for key, told in _FORMATS.items() if key != "litert" or not shelf.locked()}
     format = st.radio(
         "As",
-        list(_FORMATS),
-        format_func=lambda key: _FORMATS[key][0],
-        captions=[caption for _, caption in _FORMATS.values()],
+        list(formats),
+        format_func=lambda key: formats[key][0],
+        captions=[caption for _, caption in formats.values()],
         key="format",
     )
     st.caption("A ZIP file with instructions: what goes in, what comes out, an example that runs.")

@@ -38,7 +38,7 @@ def test_a_switch_reaches_everybody_at_once_and_can_be_undone(browser, app):
     url, _ = app
     other = open_page(browser, url)
     try_sample(other, "Singsong")
-    expect(other.get_by_text("Heard by the model “swift”")).to_be_visible()
+    expect(other.get_by_text("Heard by the model “deep”")).to_be_visible()
     page = open_page(browser, f"{url}/models")
     choose(page, "Model", "mine")
     page.get_by_role("button", name="Use this model").click()
@@ -46,14 +46,15 @@ def test_a_switch_reaches_everybody_at_once_and_can_be_undone(browser, app):
     try_sample(other, "Whispered")
     expect(other.get_by_test_id("stToast")).to_contain_text("“mine” is the model that listens")
     expect(other.get_by_text("Heard by the model “mine”")).to_be_visible()
-    page.get_by_role("button", name="Back to swift").click()
-    expect(page.get_by_text("swift is in use.")).to_be_visible()
+    page.get_by_role("button", name="Back to deep").click()
+    expect(page.get_by_text("deep is in use.")).to_be_visible()
     expect(page.get_by_text("Traceback")).to_have_count(0)
 
 
 def test_what_is_taken_away_can_be_brought_back(browser, app, tmp_path):
     url, runs = app
     page = open_page(browser, f"{url}/models")
+    choose(page, "Model", "swift")
     page.get_by_role("button", name="Export").click()
     page.get_by_text("Everything", exact=True).click()
     page.get_by_role("button", name="Prepare the file").click()

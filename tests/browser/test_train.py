@@ -96,8 +96,8 @@ def test_a_tiny_training_is_started_watched_and_used(browser, url):
     expect(page.get_by_role("button", name="In use")).to_be_disabled()
     page.get_by_role("link", name="Models").click()
     expect(page.get_by_text("swift-2 is in use.")).to_be_visible()
-    page.get_by_role("button", name="Back to swift").click()
-    expect(page.get_by_text("swift is in use.")).to_be_visible()
+    page.get_by_role("button", name="Back to deep").click()
+    expect(page.get_by_text("deep is in use.")).to_be_visible()
 
 
 def test_a_training_outlives_tab_and_server(browser, places, playwright):

@@ -259,6 +259,7 @@ def test_a_locked_shelf_shows_and_changes_nothing(mine, page, monkeypatch):
     words = said(page.run())
     assert "Models cannot be changed here" in words and not page.file_uploader
     assert labels(page) == ["Prepare the file"]
+    assert "LiteRT" not in page.radio[0].options and "ONNX" in page.radio[0].options
 
 
 def test_an_export_is_prepared_and_downloaded(mine, page):
