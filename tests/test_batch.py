@@ -146,7 +146,7 @@ def test_ctrl_c_is_one_sentence_and_nothing_is_lost(archive, expected, tmp_path)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to every process
         code, out, err = finished(process)
     lines = [line for line in err.splitlines() if not line.startswith("recordings: ")]
-    assert code == 2 and not out
+    assert code == 130 and not out
     assert lines == ["error: stopped; what is done stays, and --resume goes on with it"]
     done = files(output)
     assert "part-000000.parquet" in done and not done.items() - files(expected).items()

@@ -325,3 +325,21 @@ def test_a_damaged_model_is_refused(run, tmp_path, talk_file):
     for arguments in (["models", "verify", copy], ["predict", talk_file, "--model", copy]):
         code, _, err = run(*arguments)
         assert code == 2 and "model.onnx" in err
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("evaluate", "--corpus", "ravdess"), "error: stopped\n"),
+        (("train", "swift"), "--resume goes on with the next"),
+        (("crossval", "swift", "--protocol", "random-80-20"), "the same command goes on"),
+    ],
+)
+def test_ctrl_c_is_a_sentence(run, toy_data, monkeypatch, command, says):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ser_core.scoring.score", interrupted)
+    monkeypatch.setattr("ser_core.dataset.load", interrupted)
+    code, out, err = run(*command)
+    assert (code, out) == (130, "") and says in err and err.count("\n") == 1

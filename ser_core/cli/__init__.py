@@ -1,7 +1,8 @@
 """The command line: `python -m ser_core …`.
 
-Exit codes: 0 done, 2 the caller's mistake (one line on stderr), 1 ours. With `--json`, stdout holds
-one JSON document and nothing else. Commands import what they need, so that `predict` starts fast.
+Exit codes: 0 done, 2 the caller's mistake (one line on stderr), 130 Ctrl-C (likewise), 1 ours. With
+`--json`, stdout holds one JSON document and nothing else. Commands import what they need, so that
+`predict` starts fast.
 """
 
 import os
@@ -29,20 +30,30 @@ for command in (
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 
+_INTERRUPTED = 130  # Typer's for Ctrl-C, and every shell's
+_GOES_ON = {
+    "batch": "; what is done stays, and --resume goes on with it",
+    "crossval": "; folds that are done stay, and the same command goes on with the others",
+    "train": "; epochs that are done stay, and --resume goes on with the next",
+}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     # Before anything loads TensorFlow, whose messages concern its makers.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        words = sys.argv[1:] if arguments is None else arguments
-        return app(words or ["--help"], standalone_mode=False) or 0
+        code = app(words or ["--help"], standalone_mode=False) or 0
     except (typer.Abort, KeyboardInterrupt):
-        return _refuse("stopped")
+        code = _INTERRUPTED
     except typer.TyperException as error:
         return _refuse(error.format_message())
     except UndertoneError as error:
         return _refuse(str(error))
+    if code == _INTERRUPTED:
+        _refuse(f"stopped{_GOES_ON.get(words[0], '')}")
+    return code
 
 
 def _refuse(message: str) -> int:

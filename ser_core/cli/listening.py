@@ -97,19 +97,16 @@ def batch(
     """Hear an archive of any size on all cores, or on a cluster, into a folder of Parquet files."""
     from ser_core import batch as archives
 
-    try:
-        with progress_bars() as progress:
-            task = progress.add_task("recordings", visible=False)
-            heard = archives.hear(
-                source,
-                output,
-                model=model,
-                scheduler=scheduler,
-                resume=resume,
-                on_progress=lambda done, total: _tell_progress(progress, task, done, total),
-            )
-    except KeyboardInterrupt:
-        raise UndertoneError("stopped; what is done stays, and --resume goes on with it") from None
+    with progress_bars() as progress:
+        task = progress.add_task("recordings", visible=False)
+        heard = archives.hear(
+            source,
+            output,
+            model=model,
+            scheduler=scheduler,
+            resume=resume,
+            on_progress=lambda done, total: _tell_progress(progress, task, done, total),
+        )
     if as_json:
         print_json({"output": output, "model": model} | asdict(heard))
         return
