@@ -167,13 +167,11 @@ def estimates(result: dict) -> str:
     for model in SIZES:
         every, largest = result[model]["batch"], result[model]["sizes"][-1]
         minutes = CLIPS * every["processor_ms"] / 1000 / CORES / 60
-        busy = CLIPS * result["cores"] / every["clips_per_s"] / CORES / 60
         speed = CLIPS * result["clip_bytes"] / (60 * minutes) / 1e9
         written = CLIPS * largest["row_bytes"] / 1e9
         memory = (CORES * largest["worker_mb"] + largest["command_mb"]) / 1024
         figures = (
             f"{minutes:.0f}",
-            f"{busy:.0f}",
             f"{speed:.2g}",
             f"{written:.1f}",
             f"{memory:.0f}",
@@ -181,9 +179,8 @@ def estimates(result: dict) -> str:
         rows.append(" | ".join([f"| `{model}`", *figures]) + " |")
     return "\n".join(
         [
-            "| model | minutes, cores idle otherwise | minutes, cores as busy as here | read, GB/s "
-            "| written, GB | memory of all, GB |",
-            "|---|---|---|---|---|---|",
+            "| model | minutes | read, GB/s | written, GB | memory of all, GB |",
+            "|---|---|---|---|---|",
             *rows,
         ]
     )

@@ -10,8 +10,11 @@ import keras
 import numpy as np
 from keras import ops
 from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from ser_core import networks
+from ser_core.architecture import FRAMES
 from ser_core.augment import augment
 from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
@@ -92,7 +95,41 @@ def fit_network(
     if not guide.best_epoch:
         raise TrainingError("no epoch had a finite loss; set training.learning_rate lower")
     classifier.set_weights(guide.best_weights)
+    if isinstance(recipe.network, Deep) and recipe.network.regression:
+        fit_regression(network, recipe.network.regression, batches)
     return network, guide.best_epoch
+
+
+def fit_regression(network: keras.Model, freedom: float, batches: "Batches") -> None:
+    """Fit the regression of a `deep` network, when all else is.
+
+    It is a linear function of the frames' mean and sd, too many values to be learned well along
+    with the rest; alone and held tightly it errs in other places than the rest does.
+
+    Args:
+        network: with a regression.
+        freedom: scikit-learn's C.
+        batches: whose windows are learned from, in all variants and as they are.
+    """
+    statistics = keras.Model(
+        network.get_layer(FRAMES).output, network.get_layer(networks.STATISTICS).output
+    )
+    some = range(0, len(batches.values), 64)  # Keras would first copy them all, to float32
+    found = np.concatenate(
+        [statistics.predict_on_batch(np.float32(batches.values[at : at + 64])) for at in some]
+    )
+    scaler = StandardScaler().fit(found)
+    fitted = LogisticRegression(C=freedom, max_iter=1000).fit(
+        scaler.transform(found), batches.targets.argmax(axis=1), batches.weights
+    )
+    two = len(fitted.coef_) == 1  # of two classes, scikit-learn has the second's weights alone
+    known = fitted.classes_[1:] if two else fitted.classes_
+    classes = batches.targets.shape[1]
+    kernel, bias = np.zeros((found.shape[1], classes)), np.full(classes, -10.0)
+    bias[fitted.classes_] = 0
+    kernel[:, known] = fitted.coef_.T / scaler.scale_[:, None]
+    bias[known] = fitted.intercept_
+    networks.set_regression(network, kernel, bias - scaler.mean_ @ kernel)
 
 
 def scale(recipe: Recipe, values: np.ndarray) -> networks.Scale | None:

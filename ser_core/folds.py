@@ -217,7 +217,9 @@ def _with_voice(
     probabilities = evaluation.mean_by_clip(
         evaluation.probabilities_of(changed, result.temperature), window_row, rows
     )
-    return replace(result, **_scores(recipe, manifest.iloc[rows], probabilities, result.threshold))
+    scores = _scores(recipe, manifest.iloc[rows], probabilities, result.threshold)
+    # Changed recordings were heard without the voice.
+    return replace(result, **scores, robustness=())
 
 
 def _file(seed: int, fold: int, folder: Path) -> Path:

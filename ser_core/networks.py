@@ -16,6 +16,8 @@ from ser_core import dtdnn
 from ser_core.architecture import FRAMES
 from ser_core.recipe import CnnBiLstm, Conv1d, Crnn, Deep, Recipe
 
+STATISTICS, REGRESSION = "statistics", "regression"  # layers of `deep`
+
 
 @dataclass(frozen=True, eq=False)
 class Scale:
@@ -159,7 +161,8 @@ def deep(
 
     The trunk has the published weights, which are not to be trained; see `head`. The pooled
     statistics are the embedding, of which the logits are a linear function: that is what lets
-    `profile` take a voice out of an answer.
+    `profile` take a voice out of an answer. With a regression, its logits are in the embedding,
+    too; they are zeros until `set_regression`.
 
     Args:
         shape: frames in a window and 80 filter banks; behind a clip's end, zeros.
@@ -170,17 +173,46 @@ def deep(
     trunk = dtdnn.pretrained(shape[0], config.blocks)
     x = average_frames(trunk.output, config.averaged_frames)
     heard = ops.cast(ops.any(ops.not_equal(x, 0), axis=2, keepdims=True), x.dtype)
-    x = _standardised(x, scale, "scale_of_frames") * heard
-    x = layers.SpatialDropout1D(config.channel_dropout)(x)
+    frames = _standardised(x, scale, "scale_of_frames") * heard
+    x = layers.SpatialDropout1D(config.channel_dropout)(frames)
     x = layers.Dropout(config.frame_dropout, noise_shape=(None, x.shape[1], 1))(x)
     x = layers.Dense(config.projected, activation="relu")(x)
     x = layers.Dropout(config.dropout)(x) * heard
     x = layers.Concatenate()([x, layers.Bidirectional(_lstm(config.lstm_units, sequences=True))(x)])
     pooled, attention = attentive_statistics(x, heard)
+    if config.regression:
+        statistics = layers.Activation("linear", name=STATISTICS)(_statistics(frames, heard))
+        regression = layers.Dense(
+            classes, kernel_initializer="zeros", trainable=False, name=REGRESSION
+        )(statistics)
+        pooled = layers.Concatenate()([pooled, regression])
     embedding = layers.Activation("linear", name="embedding")(pooled)
     logits = layers.Dense(classes, name="logits")(layers.Dropout(config.dropout)(embedding))
     outputs = {"logits": logits, "embedding": embedding, "attention": attention}
     return keras.Model(trunk.input, outputs, name="deep")
+
+
+def _statistics(x, heard):
+    """Return mean and sd over the steps of `(n, steps, channels)` that are heard."""
+    count = ops.maximum(ops.sum(heard, axis=1), 1)
+    mean = ops.sum(x, axis=1) / count
+    variance = ops.sum(ops.square(x), axis=1) / count - ops.square(mean)
+    return layers.Concatenate()([mean, ops.sqrt(ops.maximum(variance, 1e-6))])
+
+
+def set_regression(network: keras.Model, kernel: np.ndarray, bias: np.ndarray) -> None:
+    """Add to the logits of a `deep` network what a regression makes of its statistics.
+
+    Args:
+        network: built with a regression.
+        kernel: `(statistics, classes)`.
+        bias: `(classes,)`.
+    """
+    network.get_layer(REGRESSION).set_weights([kernel, bias])
+    logits = network.get_layer("logits")
+    weights, own_bias = logits.get_weights()
+    weights[-len(bias) :] = np.eye(len(bias))
+    logits.set_weights([weights, own_bias])
 
 
 def head(network: keras.Model) -> keras.Model:

@@ -147,6 +147,8 @@ class Deep:
         dropout: rate before the LSTM and before the classifier.
         frame_dropout: rate at which whole frames of the trunk are dropped, and
         channel_dropout: whole channels.
+        regression: how free (scikit-learn's C) a logistic regression on the frames' mean and sd is,
+            whose logits are added to the others; 0 for none.
     """
 
     name: Literal["deep"]
@@ -157,6 +159,7 @@ class Deep:
     dropout: Share = 0.3
     frame_dropout: Share = 0.1
     channel_dropout: Share = 0.2
+    regression: Annotated[float, Ge(0)] = 0.0
 
 
 @dataclass(frozen=True)

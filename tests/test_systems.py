@@ -1,12 +1,13 @@
 """Every shipped recipe, trained for one epoch on the toy corpus."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ser_core import audio, bundle, dataset, folds, networks, recipe, training
+from ser_core import audio, bundle, dataset, fitting, folds, networks, recipe, training
 from ser_core.recognizer import Recognizer
 from tests.helpers import speech_like
 
@@ -41,7 +42,7 @@ def toy_data(toy_ravdess, monkeypatch):
         ("cnn-lstm-six", (80, 226), None),
         ("cnn-refined", (160, 58), None),
         ("crnn-multifeature", (80, 64), None),
-        ("deep", (298, 80), 4_046_249),
+        ("deep", (298, 80), 4_062_705),
         ("lstm", (80, 58), None),
         ("mel-cnn-bilstm", (160, 64), None),
         ("swift", (188, 64), 827_913),
@@ -81,6 +82,37 @@ def test_a_network_is_trained_shipped_and_heard(name, tmp_path):
     assert (len(heard.attention) > 0) == (name in ATTENTIVE)
     if len(loaded.features.shape) == 1 or hasattr(loaded.features, "names"):
         assert len(card.mean) == len(card.sd) == loaded.features.shape[-1]
+
+
+@pytest.mark.parametrize(("labels", "absent"), [(2, ()), (3, ()), (4, (1,))])
+def test_a_regression_is_added_to_the_logits_of_deep(labels, absent):
+    names = ["neutral", "happy", "sad", "angry"][:labels]
+    loaded = recipe.load("deep", [f"labels={json.dumps(names)}", "network.blocks=1"])
+    network = networks.build(loaded, networks.Scale(np.full(512, 0.5), np.full(512, 2.0)))
+    rng = np.random.default_rng(0)
+
+    def frames(truth):
+        found = rng.normal(truth[:, None, None], 1 + truth[:, None, None], (len(truth), 149, 512))
+        for clip, length in zip(found, rng.integers(20, 149, len(truth)), strict=True):
+            clip[length:] = 0
+        return found.astype(np.float16)
+
+    truth = np.setdiff1d(np.arange(labels), absent).repeat(8)
+    batches = SimpleNamespace(
+        values=frames(truth), targets=np.eye(labels)[truth], weights=np.ones(len(truth))
+    )
+    head, unseen = networks.head(network), frames(truth)
+    before = head.predict(np.float32(unseen), verbose=0)
+    fitting.fit_regression(network, 0.003, batches)
+    after = head.predict(np.float32(unseen), verbose=0)
+    added = after["logits"] - before["logits"]
+    assert list(added.argmax(axis=1)) == list(truth)
+    np.testing.assert_allclose(after["embedding"][:, -labels:], added, atol=1e-3)
+    np.testing.assert_allclose(
+        after["embedding"][:, :-labels], before["embedding"][:, :-labels], atol=1e-5
+    )
+    kernel, bias = network.get_layer("logits").get_weights()
+    np.testing.assert_allclose(after["embedding"] @ kernel + bias, after["logits"], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -25,6 +25,7 @@ from ser_core import (
     splits,
     training,
 )
+from ser_core.card import Robustness
 from ser_core.recognizer import Recognizer
 from ser_core.robustness import CONDITIONS
 from tests.helpers import ROOT, TOY
@@ -232,11 +233,13 @@ def test_a_fold_of_unseen_speakers_scores_its_own_test_speakers(tmp_path, monkey
     assert result.uar > 0.4, "chance is 0.25"
 
     # Hot enough for the probabilities to show what the logits do.
-    hot = dataclasses.replace(result, temperature=30.0)
+    noisy = Robustness("noise", uar=0.3, drop=0.1, same=0.8, refused=0.0, passed=None)
+    hot = dataclasses.replace(result, temperature=30.0, robustness=(noisy,))
     few, many = (folds.with_voice(loaded, [hot], tmp_path, clips=n)[0] for n in (1, 7))
     assert few.predictions.keys() == many.predictions.keys() == result.predictions.keys()
     assert few.predictions != many.predictions
     assert few.uar > 0.4 and few.temperature == hot.temperature
+    assert not few.robustness, "that was measured without the voice"
     with pytest.raises(ValueError, match="7 other clips"):
         folds.with_voice(loaded, [result], tmp_path, clips=8)
 
