@@ -15,7 +15,7 @@ st.title("Which model listens?", anchor=False)
 st.markdown(
     "A model is what a training leaves behind: a network that has learned to tell emotions apart. "
     "Here you see how well each one hears people it has never met. The one you choose answers on "
-    "all the other pages."
+    "the other pages."
 )
 models = shelf.models()
 try:

@@ -58,7 +58,10 @@ def show_use(used: str) -> None:
     if not used:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/hearing: **{plain(used)}** is in use.", width="content")
+        said = f":material/hearing: **{plain(used)}** is in use."
+        if (live := shelf.for_live(used)) != used:
+            said += f" On the page Live, **{plain(live)}** listens, which is quicker."
+        st.markdown(said, width="content")
         before = shelf.active().before
         if before and not shelf.locked():
             st.button(f"Back to {plain(before)}", icon=":material/undo:", on_click=go_back)

@@ -46,6 +46,17 @@ def test_both_shipped_models_are_ranked_and_compared(served, app):
     assert "deep is better by " in words and "swift is better" not in words
 
 
+def test_live_is_left_to_a_quick_model_and_nothing_is_said_to_have_changed(served, app):
+    quick = "swift" if served == "deep" else served
+    app.switch_page("pages/live.py").run()
+    assert f"Heard by the model “{quick}”." in [line.value for line in app.caption]
+    app.switch_page("pages/models.py").run()
+    words = " ".join(item.value for item in app.markdown)
+    assert f"**{served}** is in use" in words
+    assert ("On the page Live, **swift** listens" in words) == (served == "deep")
+    assert not app.get("toast")
+
+
 @pytest.mark.parametrize("page", ["live", "explore", "models", "about"])
 def test_every_page_opens(served, app, page):
     app.switch_page(f"pages/{page}.py").run()
