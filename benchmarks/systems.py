@@ -19,6 +19,7 @@ from ser_core.recognizer import runs_dir
 
 RESULTS = Path(__file__).parent / "results" / "systems.json"
 UNSEEN = "ravdess-5fold"
+SEEDS = 3  # under which each is to be measured
 
 
 def published() -> list[str]:
@@ -83,8 +84,11 @@ def table(rows: list[dict]) -> str:
 
 
 def _mean_sd(row: dict, score: str) -> str:
-    mean = f"{100 * row[score]:.1f}"
-    return f"{mean} ± {100 * row[score + '_sd']:.1f}" if row["seeds"] > 1 else f"{mean} (1 seed)"
+    mean, seeds = f"{100 * row[score]:.1f}", row["seeds"]
+    if seeds == 1:
+        return f"{mean} (1 seed)"
+    spread = f"{mean} ± {100 * row[score + '_sd']:.1f}"
+    return spread if seeds >= SEEDS else f"{spread} ({seeds} seeds)"
 
 
 def main(names: list[str], seeds: int, unseen_seeds: int) -> None:
@@ -101,7 +105,9 @@ def main(names: list[str], seeds: int, unseen_seeds: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipes", nargs="*", help="all that are published, if none is named")
-    parser.add_argument("--seeds", type=int, default=3, help="under the published protocol")
-    parser.add_argument("--unseen-seeds", type=int, default=3, help="on unseen speakers; 0: later")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="under the published protocol")
+    parser.add_argument(
+        "--unseen-seeds", type=int, default=SEEDS, help="on unseen speakers; 0: later"
+    )
     arguments = parser.parse_args()
     main(arguments.recipes, arguments.seeds, arguments.unseen_seeds)
