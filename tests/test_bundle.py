@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_core import bundle, recognizer
+from ser_core import audio, bundle, features, recognizer
+from tests.helpers import speech_like
 
 SHIPPED = sorted(path.parent.name for path in recognizer.MODELS.glob("[!.]*/card.json"))
 
@@ -39,9 +40,11 @@ def test_onnx_agrees_with_keras(name):
     loaded = bundle.load(folder)
     spec = loaded.card.features
     model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
-    windows = np.random.default_rng(1).uniform(-80, 0, (4, *spec.shape))
-    ours = loaded.run(windows.astype(np.float32))
-    theirs = model.predict(windows.astype(np.float32), verbose=0)
+    voices = (speech_like(seconds, 120 * seconds) for seconds in (1.0, 1.7, 2.5, 4.0))
+    clips = (audio.Clip(samples, audio.SAMPLE_RATE, "talk") for samples in voices)
+    windows = np.concatenate([features.windows(clip, spec).values for clip in clips])
+    ours = loaded.run(windows)
+    theirs = model.predict(windows, verbose=0)
     for output in bundle.OUTPUTS:
         np.testing.assert_allclose(ours[output], theirs[output], atol=1e-4)
 

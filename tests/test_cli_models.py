@@ -33,7 +33,7 @@ def test_models_are_listed_with_what_is_in_use(run, tmp_path):
     code, out, _ = run("models", "list")
     assert code == 0 and "came with Undertone, in use\n" in out and "trained here\n" in out
     rows = {row["model"]: row for row in document(run("models", "list", "--json"))}
-    assert rows["swift"]["active"] and not rows["mine"]["active"]
+    assert rows["deep"]["active"] and not rows["mine"]["active"]
     assert rows["mine"]["origin"] == "trained here" and rows["mine"]["labels"][0] == "neutral"
     (tmp_path / "runs" / "mine" / "model" / "card.json").write_text("{}")
     code, out, err = run("models", "list")
@@ -43,7 +43,7 @@ def test_models_are_listed_with_what_is_in_use(run, tmp_path):
 def test_a_model_is_activated(run):
     assert document(run("models", "activate", "mine", "--json")) == {
         "model": "mine",
-        "before": "swift",
+        "before": "deep",
     }
     assert shelf.active().name == "mine"
     code, out, _ = run("models", "activate", "swift")

@@ -154,7 +154,7 @@ def own_entry() -> dict:
     clip = audio.Clip(speech_like(1.5, 340.0), audio.SAMPLE_RATE, "mine")
     entries = {}
     history.remember(
-        entries, clip, Recognizer.from_name("swift").predict(clip), title="Me *and* you"
+        entries, clip, Recognizer.from_name("deep").predict(clip), title="Me *and* you"
     )
     return entries
 
