@@ -39,7 +39,7 @@ IN_README = (
     "explore-map-desktop-light",
     "models-desktop-light",
 )
-SAMPLE = "Singsong"
+SAMPLE = "High, fast, loud"
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 

@@ -1,4 +1,5 @@
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +15,12 @@ def wav(samples) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, 16_000, format="WAV")
     return buffer.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch):
+    """Streamlit leaves the script that it ran as `__main__`, from which new processes begin."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture
