@@ -56,13 +56,16 @@ def outputs(
             it raises ends the work, which goes on from there next time.
     """
     size, labels = len(model.space.population), len(model.card.labels)
-    found = kept.rows(
-        _file(model),
-        manifest,
-        size + labels,
-        lambda some: _hear(model, some),
-        on_clip=on_clip,
-    )
+    found = np.full((len(manifest), size + labels), np.nan, np.float32)
+    rows = np.flatnonzero(can_hear(model, manifest))
+    if len(rows):
+        found[rows] = kept.rows(
+            _file(model),
+            manifest.iloc[rows].reset_index(drop=True),
+            size + labels,
+            lambda some: _hear(model, some),
+            on_clip=on_clip,
+        )
     return Outputs(found[:, :size], found[:, size:])
 
 
@@ -85,8 +88,7 @@ def can_hear(model: Bundle, manifest: pd.DataFrame) -> np.ndarray:
 
 def _hear(model: Bundle, manifest: pd.DataFrame) -> np.ndarray:
     """Return embeddings and probabilities side by side, float32 `(utterances, size + labels)`."""
-    rows = np.flatnonzero(can_hear(model, manifest))
-    features = features_of(manifest.iloc[rows].reset_index(drop=True), model.card.features)
+    features = features_of(manifest, model.card.features)
     starts = range(0, max(len(features.values), 1), _WINDOWS)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         parts = list(pool.map(lambda at: _run(model, features.values[at : at + _WINDOWS]), starts))
@@ -94,7 +96,7 @@ def _hear(model: Bundle, manifest: pd.DataFrame) -> np.ndarray:
     found = np.full((len(manifest), by_window.shape[1]), np.nan, np.float32)
     clips = np.unique(features.clip)
     if len(clips):
-        found[rows[clips]] = mean_by_clip(by_window, features.clip, clips)
+        found[clips] = mean_by_clip(by_window, features.clip, clips)
     return found
 
 

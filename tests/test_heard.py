@@ -85,3 +85,4 @@ def test_what_a_model_cannot_see_is_no_answer(manifest):
     found = heard.outputs(deep, mixed)
     assert list(np.isfinite(found.probabilities).all(axis=1)) == [False, False, True, True]
     assert np.isnan(heard.outputs(deep, mixed.iloc[:2]).embedding).all()
+    assert heard.missing(deep, mixed) == 2, "what is not heard is not kept"

@@ -42,9 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     # Before anything loads TensorFlow, whose messages concern its makers.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    words = sys.argv[1:] if arguments is None else arguments
+    words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        code = app(words or ["--help"], standalone_mode=False) or 0
+        code = app(words, standalone_mode=False) or 0
     except (typer.Abort, KeyboardInterrupt):
         code = _INTERRUPTED
     except typer.TyperException as error:
