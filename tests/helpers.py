@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 
 from ser_core import audio
+from ser_core.changes import Source
 
 ROOT = Path(__file__).parent.parent
 
@@ -59,3 +60,9 @@ def speech_like(seconds: float = 2.0, pitch: float = 140.0, seed: int = 0) -> np
     return (0.3 * voice * np.clip(syllables, 0, 1) + 0.003 * hiss + 0.001 * noise).astype(
         np.float32
     )
+
+
+def source(seed=0):
+    """Return chance, and three people who babble."""
+    others = [speech_like(1.0, pitch, seed=index) for index, pitch in enumerate((90, 160, 250))]
+    return Source(np.random.default_rng(seed), others)
