@@ -1,7 +1,7 @@
 """Augmentation for training only.
 
-Recordings that are stretched, shifted, or played at other speeds are other recordings: their
-features are computed once and cached (`dataset.load`). All else happens in decibels on whole
+Recordings that are stretched, shifted, made worse or played at other speeds are other recordings:
+their features are computed once and cached (`dataset.load`). All else happens in decibels on whole
 batches of windows, drawn anew each epoch.
 """
 
@@ -13,7 +13,8 @@ import numpy as np
 from annotated_types import Interval
 from pydantic import NonNegativeFloat, NonNegativeInt
 
-from ser_core import audio
+from ser_core import audio, changes
+from ser_core.changes import Source
 from ser_core.emotions import EMOTIONS
 from ser_core.features import Features, FeatureSpec
 
@@ -22,14 +23,14 @@ from ser_core.features import Features, FeatureSpec
 class Variant:
     """One way of changing a recording, always by the same amount; see `vary`."""
 
-    kind: Literal["speed", "stretch", "pitch", "noise"] = "speed"
+    kind: Literal["speed", "stretch", "pitch", "noise", "hum", "line", "room"] = "speed"
     amount: float = 1.0
 
     @property
     def name(self) -> str:
         """What its features are kept under; nothing for the recording as it is."""
-        # `at` is how caches that exist spell it.
-        kind = "at" if self.kind == "speed" else self.kind
+        # How caches that exist spell them; `noise` was computed a little differently.
+        kind = {"speed": "at", "noise": "white"}.get(self.kind, self.kind)
         return "" if self == PLAIN else f"-{kind}-{self.amount:g}"
 
 
@@ -41,15 +42,18 @@ def vary(clip: audio.Clip, variant: Variant) -> audio.Clip:
 
     `speed` plays it at a factor, tempo, pitch and formants alike; `stretch` changes the tempo by a
     factor and nothing else, `pitch` the pitch by semitones and nothing else (librosa's phase
-    vocoder); `noise` adds white Gaussian noise at a signal-to-noise ratio in dB.
+    vocoder); `noise` and `hum` add white Gaussian noise and that of the mains at a signal-to-noise
+    ratio in dB; `line` lets pass what a telephone does, up to a frequency in Hz; `room` is an echo
+    that is gone after so many seconds.
     """
     if variant.kind == "speed":
         return audio.play_at(clip, variant.amount)
-    if variant.kind == "noise":
+    if variant.kind in _WORSE:
+        # By chance that depends on the recording alone.
         seed = hashlib.sha256(clip.samples.tobytes()).digest()
-        noise = np.random.default_rng(list(seed)).standard_normal(len(clip.samples))
-        power = np.mean(np.square(clip.samples)) / 10 ** (variant.amount / 10)
-        samples = clip.samples + np.sqrt(power) * noise
+        source = Source(np.random.default_rng(list(seed)), others=())
+        samples = _WORSE[variant.kind](variant.amount)(clip.samples, source)
+        samples /= max(1.0, np.abs(samples).max(initial=0.0))  # no clipping besides
     else:
         from librosa import effects
 
@@ -58,6 +62,14 @@ def vary(clip: audio.Clip, variant: Variant) -> audio.Clip:
         else:
             samples = effects.pitch_shift(clip.samples, sr=clip.sample_rate, n_steps=variant.amount)
     return replace(clip, samples=samples.astype(np.float32).clip(-1, 1))
+
+
+_WORSE = {
+    "noise": changes.white_noise,
+    "hum": changes.hum,
+    "line": lambda highest: changes.filtered((300, highest), "bandpass"),
+    "room": changes.room,
+}
 
 
 @dataclass(frozen=True)
@@ -69,8 +81,11 @@ class Augmentation:
             (Ko et al. 2015, "Audio Augmentation for Speech Recognition").
         stretches: factors by which its tempo alone is also changed.
         pitches: semitones by which its pitch alone is also changed.
-        noises: signal-to-noise ratios in dB at which white noise is also added to it.
-        only: the emotions whose recordings are varied in these four ways; all if none is named.
+        noises: signal-to-noise ratios in dB at which white noise is also added to it, and
+        hums: the hum of the mains.
+        lines: highest frequencies in Hz of telephone lines through which it is also sent.
+        rooms: seconds after which the echo of a room in which it is also heard is gone.
+        only: the emotions whose recordings are varied in these ways; all if none is named.
         delay: most frames by which the speech starts later.
         tilt_db: sd of a straight spectral tilt from the lowest to the highest band.
         noise: share of windows to which a noise floor is added.
@@ -86,6 +101,9 @@ class Augmentation:
     stretches: tuple[Annotated[float, Interval(ge=0.5, le=2)], ...] = ()
     pitches: tuple[Annotated[float, Interval(ge=-12, le=12)], ...] = ()
     noises: tuple[Annotated[float, Interval(ge=-10, le=60)], ...] = ()
+    hums: tuple[Annotated[float, Interval(ge=-10, le=60)], ...] = ()
+    lines: tuple[Annotated[float, Interval(ge=1000, le=7500)], ...] = ()
+    rooms: tuple[Annotated[float, Interval(ge=0.1, le=3)], ...] = ()
     only: tuple[Literal[tuple(EMOTIONS)], ...] = ()
     delay: NonNegativeInt = 0
     tilt_db: NonNegativeFloat = 0.0
@@ -105,6 +123,9 @@ class Augmentation:
             "stretch": self.stretches,
             "pitch": self.pitches,
             "noise": self.noises,
+            "hum": self.hums,
+            "line": self.lines,
+            "room": self.rooms,
         }
         return tuple(Variant(kind, amount) for kind, all_ in kinds.items() for amount in all_)
 

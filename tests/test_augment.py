@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from ser_core import audio, augment, features
 from ser_core.descriptors import DescriptorSpec
+from tests.helpers import speech_like
 
 SPEC = features.FeatureSpec(frames=60, bands=32, n_mels=32)
 OFF = augment.Augmentation()
@@ -102,6 +103,9 @@ def pitch(samples: np.ndarray) -> float:
         (augment.Variant("pitch", 12), 1.0, 2.0),
         (augment.Variant("pitch", -2), 1.0, 2 ** (-2 / 12)),
         (augment.Variant("noise", 20), 1.0, 1.0),
+        (augment.Variant("hum", 10), 1.0, 1.0),
+        (augment.Variant("line", 3400), 1.0, 1.0),
+        (augment.Variant("room", 0.5), 1.0, 1.0),
         (augment.PLAIN, 1.0, 1.0),
     ],
 )
@@ -115,17 +119,46 @@ def test_a_variant_changes_what_it_says(variant, lasts, sounds):
     np.testing.assert_array_equal(varied.samples, augment.vary(clip, variant).samples)
 
 
+@pytest.mark.parametrize("kind", ["noise", "hum"])
 @pytest.mark.parametrize("ratio", [0, 10, 30])
-def test_noise_is_as_loud_as_asked(ratio):
+def test_noise_is_as_loud_as_asked(kind, ratio):
     tone = 0.1 * np.sin(2 * np.pi * 400 * np.arange(32_000) / 16_000).astype(np.float32)
-    noise = (
-        augment.vary(audio.Clip(tone, 16_000, "t"), augment.Variant("noise", ratio)).samples - tone
-    )
+    noisy = augment.vary(audio.Clip(tone, 16_000, "t"), augment.Variant(kind, ratio)).samples
+    noise = noisy - tone
     assert 10 * np.log10(np.mean(tone**2) / np.mean(noise**2)) == pytest.approx(ratio, abs=0.3)
 
 
+def test_what_becomes_louder_than_can_be_is_softer_altogether():
+    tone = 0.99 * np.sin(2 * np.pi * 400 * np.arange(32_000) / 16_000).astype(np.float32)
+    noisy = augment.vary(audio.Clip(tone, 16_000, "t"), augment.Variant("noise", 0)).samples
+    assert np.abs(noisy).max() == pytest.approx(1) and np.mean(np.abs(noisy) > 0.999) < 0.001
+
+
+def test_a_line_and_a_room_are_heard():
+    clip = audio.Clip(speech_like(2.0), 16_000, "talking")
+    narrow, echoing = (
+        augment.vary(clip, augment.Variant(*variant)).samples
+        for variant in (("line", 3400), ("room", 0.5))
+    )
+    high = np.fft.rfftfreq(32_000, 1 / 16_000) > 4500
+    power = [np.sum(np.abs(np.fft.rfft(each)[high]) ** 2) for each in (clip.samples, narrow)]
+    assert power[1] < 0.05 * power[0]
+    # In the pauses between syllables, an echo is left.
+    dry, wet = (np.quantile(np.abs(each), 0.2) for each in (clip.samples, echoing))
+    assert wet > 2 * dry
+
+
 def test_variants_are_kept_under_names_of_their_own():
-    config = augment.Augmentation(speeds=(0.9,), stretches=(0.9,), pitches=(-1, 1), noises=(20,))
+    config = augment.Augmentation(
+        speeds=(0.9,),
+        stretches=(0.9,),
+        pitches=(-1, 1),
+        noises=(20,),
+        hums=(20,),
+        lines=(3400,),
+        rooms=(0.8,),
+    )
     names = [variant.name for variant in config.variants]
-    assert names == ["-at-0.9", "-stretch-0.9", "-pitch--1", "-pitch-1", "-noise-20"]
+    plain = ["-at-0.9", "-stretch-0.9", "-pitch--1", "-pitch-1"]
+    assert names == [*plain, "-white-20", "-hum-20", "-line-3400", "-room-0.8"]
     assert augment.PLAIN.name == ""
