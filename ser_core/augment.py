@@ -43,8 +43,8 @@ def vary(clip: audio.Clip, variant: Variant) -> audio.Clip:
     `speed` plays it at a factor, tempo, pitch and formants alike; `stretch` changes the tempo by a
     factor and nothing else, `pitch` the pitch by semitones and nothing else (librosa's phase
     vocoder); `noise` and `hum` add white Gaussian noise and that of the mains at a signal-to-noise
-    ratio in dB; `line` lets pass what a telephone does, up to a frequency in Hz; `room` is an echo
-    that is gone after so many seconds.
+    ratio in dB; `line` is that of a telephone, of so many samples a second; `room` is an echo that
+    is gone after so many seconds.
     """
     if variant.kind == "speed":
         return audio.play_at(clip, variant.amount)
@@ -67,7 +67,7 @@ def vary(clip: audio.Clip, variant: Variant) -> audio.Clip:
 _WORSE = {
     "noise": changes.white_noise,
     "hum": changes.hum,
-    "line": lambda highest: changes.filtered((300, highest), "bandpass"),
+    "line": changes.line,
     "room": changes.room,
 }
 
@@ -83,7 +83,7 @@ class Augmentation:
         pitches: semitones by which its pitch alone is also changed.
         noises: signal-to-noise ratios in dB at which white noise is also added to it, and
         hums: the hum of the mains.
-        lines: highest frequencies in Hz of telephone lines through which it is also sent.
+        lines: samples a second of telephone lines through which it is also sent.
         rooms: seconds after which the echo of a room in which it is also heard is gone.
         only: the emotions whose recordings are varied in these ways; all if none is named.
         delay: most frames by which the speech starts later.
@@ -102,7 +102,7 @@ class Augmentation:
     pitches: tuple[Annotated[float, Interval(ge=-12, le=12)], ...] = ()
     noises: tuple[Annotated[float, Interval(ge=-10, le=60)], ...] = ()
     hums: tuple[Annotated[float, Interval(ge=-10, le=60)], ...] = ()
-    lines: tuple[Annotated[float, Interval(ge=1000, le=7500)], ...] = ()
+    lines: tuple[Annotated[int, Interval(ge=4000, le=16_000)], ...] = ()
     rooms: tuple[Annotated[float, Interval(ge=0.1, le=3)], ...] = ()
     only: tuple[Literal[tuple(EMOTIONS)], ...] = ()
     delay: NonNegativeInt = 0

@@ -138,10 +138,17 @@ def coded(codec: str, container: str, *, rate: int, kbit: float | None = None) -
     return change
 
 
-def telephone(samples: np.ndarray, source: Source) -> np.ndarray:
-    """Let it come through a landline: 300 to 3400 Hz at 8 kHz, µ-law (ITU-T G.711)."""
-    narrow = filtered((300, 3400), "bandpass")(samples, source)
-    return decode(encode(narrow, "pcm_mulaw", "wav", rate=8000))
+def line(rate: int) -> Callable:
+    """Let it come through a telephone line of so many samples a second, in µ-law (ITU-T G.711).
+
+    At the 8000 of a landline, 300 to 3400 Hz pass.
+    """
+    narrow = filtered((300, 0.425 * rate), "bandpass")
+
+    def change(samples: np.ndarray, source: Source) -> np.ndarray:
+        return decode(encode(narrow(samples, source), "pcm_mulaw", "wav", rate=int(rate)))
+
+    return change
 
 
 def encode(

@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from ser_core import networks
+from ser_core import networks, warm_start
 from ser_core.architecture import FRAMES
 from ser_core.augment import augment
 from ser_core.dataset import Dataset
@@ -52,13 +52,15 @@ def fit_network(
         on_epoch: called with each line of `events.jsonl`.
 
     Raises:
-        TrainingError: no epoch had a finite loss.
+        TrainingError: no epoch had a finite loss, or the model to start from does not fit.
     """
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
     config = recipe.training
     batches = Batches(recipe, data, split.train, seed)
     network = networks.build(recipe, scale(recipe, batches.values))
+    if config.start:
+        warm_start.transfer(recipe, network)
     model = networks.head(network)
     classifier = keras.Model(model.input, model.output["logits"])
     validation = None

@@ -224,6 +224,8 @@ class Training:
             early.
         selective_accuracy: the accuracy on validation speakers that answers should have; the
             abstention threshold is chosen for it.
+        start: the model whose weights, but for the last layer's, are begun with; chance's, if none
+            is named. See `warm_start`.
         seed: of everything drawn by chance.
     """
 
@@ -243,6 +245,7 @@ class Training:
     validation_speakers: Positive = 2
     refit: bool = False
     selective_accuracy: Share = 0.8
+    start: str = ""
     seed: Annotated[int, Ge(0)] = 0
 
     def __post_init__(self) -> None:

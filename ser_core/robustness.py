@@ -56,7 +56,7 @@ CONDITIONS = (
     Condition("above 100 Hz", changes.filtered(100, "highpass"), **_SMALL),
     Condition("below 7 kHz", changes.filtered(7000, "lowpass"), **_SMALL),
     Condition("below 3 kHz", changes.filtered(3000, "lowpass")),
-    Condition("telephone (G.711)", changes.telephone, most_drop=0.05),
+    Condition("telephone (G.711)", changes.line(8000), most_drop=0.05),
     Condition(
         "mobile phone (AMR-NB, 12.2 kbit/s)",
         changes.coded("libopencore_amrnb", "amr", rate=8000, kbit=12.2),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ser_core import bundle, classical, corpora, evaluation, splits
+from ser_core import bundle, classical, corpora, evaluation, splits, warm_start
 from ser_core.card import Card, Evaluation, Provenance
 from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
@@ -220,8 +220,10 @@ def fit(
         on_epoch: called with each line of `events.jsonl`.
 
     Raises:
-        TrainingError: no epoch had a finite loss.
+        TrainingError: no epoch had a finite loss, or the model to start from does not fit or has
+            heard those who are to judge.
     """
+    warm_start.check(recipe, data.manifest, split)
     started = time.monotonic()
     if isinstance(recipe.network, CLASSICAL):
         network, epoch = None, 0
@@ -342,8 +344,22 @@ def describe(
     evaluations: tuple[Evaluation, ...],
 ) -> Card:
     """Return the card of a fitted model."""
-    licences = {name: corpora.licence(name) for name in recipe.data.corpora}
     speaker, learned = data.manifest.speaker, learned_from(recipe, split)
+    provenance = Provenance(
+        corpora={name: corpora.licence(name) for name in recipe.data.corpora},
+        utterances=len(learned),
+        speakers=tuple(sorted(set(speaker[learned]))),
+        validation_speakers=tuple(sorted(set(speaker[split.validation]))),
+        recipe=recipe.digest,
+        seed=recipe.training.seed,
+        epochs=fitted.epoch,
+        seconds=round(fitted.seconds, 1),
+        environment=environment(recipe),
+        pretrained=TRUNK if isinstance(recipe.network, Deep) else "",
+        refitted=recipe.training.refit,
+    )
+    if recipe.training.start:
+        provenance = warm_start.told(provenance, recipe)
     return Card(
         name=recipe.name,
         description=recipe.description,
@@ -353,20 +369,8 @@ def describe(
         temperature=fitted.temperature,
         threshold=fitted.selective.threshold,
         parameters=fitted.parameters,
-        training=Provenance(
-            corpora=licences,
-            utterances=len(learned),
-            speakers=tuple(sorted(set(speaker[learned]))),
-            validation_speakers=tuple(sorted(set(speaker[split.validation]))),
-            recipe=recipe.digest,
-            seed=recipe.training.seed,
-            epochs=fitted.epoch,
-            seconds=round(fitted.seconds, 1),
-            environment=environment(recipe),
-            pretrained=TRUNK if isinstance(recipe.network, Deep) else "",
-            refitted=recipe.training.refit,
-        ),
-        licence=" and ".join(sorted(set(licences.values()))),
+        training=provenance,
+        licence=" and ".join(sorted(set(provenance.corpora.values()))),
         evaluation=evaluations,
         **_standardisation(fitted.network),
     )

@@ -104,7 +104,7 @@ def pitch(samples: np.ndarray) -> float:
         (augment.Variant("pitch", -2), 1.0, 2 ** (-2 / 12)),
         (augment.Variant("noise", 20), 1.0, 1.0),
         (augment.Variant("hum", 10), 1.0, 1.0),
-        (augment.Variant("line", 3400), 1.0, 1.0),
+        (augment.Variant("line", 8000), 1.0, 1.0),
         (augment.Variant("room", 0.5), 1.0, 1.0),
         (augment.PLAIN, 1.0, 1.0),
     ],
@@ -138,7 +138,7 @@ def test_a_line_and_a_room_are_heard():
     clip = audio.Clip(speech_like(2.0), 16_000, "talking")
     narrow, echoing = (
         augment.vary(clip, augment.Variant(*variant)).samples
-        for variant in (("line", 3400), ("room", 0.5))
+        for variant in (("line", 8000), ("room", 0.5))
     )
     high = np.fft.rfftfreq(32_000, 1 / 16_000) > 4500
     power = [np.sum(np.abs(np.fft.rfft(each)[high]) ** 2) for each in (clip.samples, narrow)]
@@ -155,10 +155,10 @@ def test_variants_are_kept_under_names_of_their_own():
         pitches=(-1, 1),
         noises=(20,),
         hums=(20,),
-        lines=(3400,),
+        lines=(8000,),
         rooms=(0.8,),
     )
     names = [variant.name for variant in config.variants]
     plain = ["-at-0.9", "-stretch-0.9", "-pitch--1", "-pitch-1"]
-    assert names == [*plain, "-white-20", "-hum-20", "-line-3400", "-room-0.8"]
+    assert names == [*plain, "-white-20", "-hum-20", "-line-8000", "-room-0.8"]
     assert augment.PLAIN.name == ""

@@ -60,7 +60,7 @@ def test_ends_are_cut_off_or_lengthened(talking):
 
 
 def test_a_telephone_is_narrow(talking):
-    heard = changes.telephone(talking, source())
+    heard = changes.line(8000)(talking, source())
     assert level(heard, 4200, 8000) < level(talking, 4200, 8000) - 10
     assert level(heard, 500, 3000) == pytest.approx(level(talking, 500, 3000), abs=2)
 
