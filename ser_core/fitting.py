@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -58,14 +58,15 @@ def fit_network(
     keras.utils.set_random_seed(seed)
     config = recipe.training
     batches = Batches(recipe, data, split.train, seed)
-    network = networks.build(recipe, scale(recipe, batches.values))
+    network = networks.build(recipe, scale(recipe, batches))
     if config.start:
         warm_start.transfer(recipe, network)
     model = networks.head(network)
     classifier = keras.Model(model.input, model.output["logits"])
     validation = None
     if len(split.validation):
-        validation = windows(recipe, data.truth, data.features, split.validation)
+        chosen, *known = labelled(recipe, data.truth, data.features, split.validation)
+        validation = (data.features.values[chosen], *known)
     # Before the network is compiled, because its copy of it would be, too.
     guide = Guide(classifier, validation, config, folder, on_epoch)
     classifier.compile(
@@ -116,10 +117,7 @@ def fit_regression(network: keras.Model, freedom: float, batches: "Batches") -> 
     statistics = keras.Model(
         network.get_layer(FRAMES).output, network.get_layer(networks.STATISTICS).output
     )
-    some = range(0, len(batches.values), 64)  # Keras would first copy them all, to float32
-    found = np.concatenate(
-        [statistics.predict_on_batch(np.float32(batches.values[at : at + 64])) for at in some]
-    )
+    found = np.concatenate([statistics.predict_on_batch(some) for some in batches.in_order()])
     scaler = StandardScaler().fit(found)
     fitted = LogisticRegression(C=freedom, max_iter=1000).fit(
         scaler.transform(found), batches.targets.argmax(axis=1), batches.weights
@@ -134,7 +132,7 @@ def fit_regression(network: keras.Model, freedom: float, batches: "Batches") -> 
     networks.set_regression(network, kernel, bias - scaler.mean_ @ kernel)
 
 
-def scale(recipe: Recipe, values: np.ndarray) -> networks.Scale | None:
+def scale(recipe: Recipe, batches: "Batches") -> networks.Scale | None:
     """Return mean and sd of training windows; log-mel windows need none.
 
     Of what a trunk made of windows, frames behind a recording's end (zeros) do not count.
@@ -142,16 +140,17 @@ def scale(recipe: Recipe, values: np.ndarray) -> networks.Scale | None:
     if isinstance(recipe.features, FeatureSpec):
         return None
     if isinstance(recipe.network, Deep):
-        return _scale_of_frames(values)
+        return _scale_of_frames(batches)
+    values = np.concatenate(list(batches.in_order()))
     axes = tuple(range(values.ndim - 1))
     sd = values.std(axis=axes)
     return networks.Scale(values.mean(axis=axes), np.where(sd > 1e-6, sd, 1.0))
 
 
-def _scale_of_frames(values: np.ndarray) -> networks.Scale:
+def _scale_of_frames(batches: "Batches") -> networks.Scale:
     count, total, squares = 0, 0.0, 0.0
-    for window in values:  # one by one, for all together are gigabytes
-        frames = window[window.any(axis=1)].astype(np.float32)
+    for windows in batches.in_order():
+        frames = windows[windows.any(axis=2)]
         count, total = count + len(frames), total + frames.sum(axis=0, dtype=float)
         squares = squares + np.square(frames).sum(axis=0, dtype=float)
     mean = total / count
@@ -188,12 +187,17 @@ class Batches(keras.utils.PyDataset):
         """Prepare the windows of some rows of a dataset."""
         super().__init__()
         self.recipe, self.seed, self.epoch = recipe, seed, 0
+        # Values stay where they are until they are asked for: of a trunk, they are gigabytes.
+        self.sources = [features.values for features in (data.features, *data.varied)]
         parts = [
-            windows(recipe, data.truth, features, rows)
+            labelled(recipe, data.truth, features, rows)
             for features in (data.features, *data.varied)
         ]
-        self.values, self.targets, self.weights = map(np.concatenate, zip(*parts, strict=True))
-        shown = len(self.values if recipe.training.whole_epochs else parts[0][0])
+        chosen, targets, weights = zip(*parts, strict=True)
+        self.source = np.repeat(np.arange(len(parts)), [len(each) for each in chosen])
+        self.row = np.concatenate(chosen)
+        self.targets, self.weights = np.concatenate(targets), np.concatenate(weights)
+        shown = len(self.row if recipe.training.whole_epochs else chosen[0])
         self.size = min(recipe.training.batch_size, shown)
         self.batches = shown // self.size
         self.begin(0)
@@ -207,9 +211,20 @@ class Batches(keras.utils.PyDataset):
         chosen = self.order[index * self.size : (index + 1) * self.size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
         config, spec = self.recipe.augmentation, self.recipe.features
-        values = np.asarray(self.values[chosen], np.float32)
-        values, targets = augment(values, self.targets[chosen], config, spec, rng)
+        values, targets = augment(self._values(chosen), self.targets[chosen], config, spec, rng)
         return values, targets, self.weights[chosen]
+
+    def _values(self, chosen: np.ndarray) -> np.ndarray:
+        found = np.empty((len(chosen), *self.sources[0].shape[1:]), np.float32)
+        for index, values in enumerate(self.sources):
+            of_it = self.source[chosen] == index
+            found[of_it] = values[self.row[chosen[of_it]]]
+        return found
+
+    def in_order(self) -> Iterator[np.ndarray]:
+        """Yield the values of all windows, float32 `(n, …)`, unchanged and some at a time."""
+        for start in range(0, len(self.row), 64):
+            yield self._values(np.arange(start, min(start + 64, len(self.row))))
 
     def on_epoch_end(self) -> None:
         """Shuffle anew."""
@@ -219,21 +234,24 @@ class Batches(keras.utils.PyDataset):
         """Shuffle as an epoch does, counted from 0."""
         self.epoch = epoch
         rng = np.random.default_rng((self.seed, self.epoch))
-        self.order = rng.permutation(len(self.values))
+        self.order = rng.permutation(len(self.row))
 
 
-def windows(
+def labelled(
     recipe: Recipe, truth: np.ndarray, features: FeatureSet, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return windows, one-hot targets and, to have every class count the same, weights."""
-    chosen = np.isin(features.clip, rows)
+    """Return which windows are of some rows, their one-hot targets and their weights.
+
+    The weights have every class count the same.
+    """
+    chosen = np.flatnonzero(np.isin(features.clip, rows))
     truth = truth[features.clip[chosen]]
     count = np.bincount(truth, minlength=len(recipe.labels))
     weights = (len(truth) / (np.count_nonzero(count) * np.maximum(count, 1)))[truth]
     if not recipe.training.class_weights:
         weights = np.ones(len(truth))
     targets = np.eye(len(recipe.labels), dtype=np.float32)[truth]
-    return features.values[chosen], targets, weights.astype(np.float32)
+    return chosen, targets, weights.astype(np.float32)
 
 
 class Uar(keras.metrics.Metric):

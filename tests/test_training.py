@@ -117,11 +117,11 @@ def test_other_speeds_are_trained_on_and_nothing_else():
     data = dataset.load(loaded)
     split = splits.holdout(data.manifest, seed=0, validation_speakers=2)
     batches = fitting.Batches(loaded, data, split.train, 0)
-    assert len(batches.values) == 3 * len(split.train)
+    assert len(batches.row) == 3 * len(split.train)
     assert len(batches) == len(split.train) // batches.size, "an epoch is no longer for it"
     ours = [data.features, *data.varied]
     heard = np.concatenate([part.values[np.isin(part.clip, split.train)] for part in ours])
-    np.testing.assert_array_equal(batches.values, heard)
+    np.testing.assert_array_equal(np.concatenate(list(batches.in_order())), heard)
     slow, fast = ((part.values > -79).any(axis=2).sum() for part in data.varied)
     assert slow > 1.3 * fast
 
@@ -136,7 +136,8 @@ def guide(tmp_path):
     model = networks.build(loaded)
     classifier = keras.Model(model.input, model.output["logits"])
     classifier.compile("sgd", "mse")
-    windows = fitting.windows(loaded, data.truth, data.features, np.arange(10))
+    chosen, *known = fitting.labelled(loaded, data.truth, data.features, np.arange(10))
+    windows = (data.features.values[chosen], *known)
     guide = fitting.Guide(classifier, windows, loaded.training, tmp_path)
     guide.set_model(classifier)
     return guide, classifier, classifier.get_weights()

@@ -74,11 +74,13 @@ def test_it_learns_sooner_and_its_card_says_from_whom(data_dir, toy_run, tmp_pat
 
 
 @pytest.mark.parametrize("protocol", [None, "random-80-20"])
-def test_who_taught_the_model_does_not_judge_what_starts_with_it(data_dir, toy_run, protocol):
+def test_who_taught_the_model_does_not_judge_what_starts_with_it(
+    data_dir, toy_run, tmp_path, protocol
+):
     loaded = recipe.load("swift", [*TOY, f"training.start={toy_run / 'model'}"])
     data = dataset.load(loaded)
     with pytest.raises(training.TrainingError, match="has heard ravdess-.*start with another"):
-        training.train(loaded, data, toy_run.parent / "never", protocol=protocol)
+        training.train(loaded, data, tmp_path / "run", protocol=protocol)
 
 
 @pytest.mark.parametrize(
