@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import pandas as pd
 
-from ser_core import bundle, jobs, recipe, splits
+from ser_core import bundle, jobs, recipe, splits, warm_start
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 from ser_core.jobs import read_json
@@ -122,7 +123,8 @@ def split(loaded: Recipe, manifest: pd.DataFrame, protocol: str | None, fold: in
     """Return how recordings are divided; with a damaged one among them, it may be a bit otherwise.
 
     Raises:
-        UndertoneError: they cannot be divided so.
+        UndertoneError: they cannot be divided so, or the model that is started with knows those who
+            are to judge.
     """
     how = {
         "seed": loaded.training.seed,
@@ -130,12 +132,25 @@ def split(loaded: Recipe, manifest: pd.DataFrame, protocol: str | None, fold: in
     }
     try:
         if protocol is None:
-            return splits.holdout(manifest, **how)
-        return splits.splits(manifest, protocol, **how)[fold]
+            found = splits.holdout(manifest, **how)
+        else:
+            found = splits.splits(manifest, protocol, **how)[fold]
     except UndertoneError:
         raise
     except ValueError as error:  # of scikit-learn
         raise PlanError(f"there are too few recordings for this: {error}") from None
+    warm_start.check(loaded, manifest, found)
+    return found
+
+
+def starts(loaded: Recipe) -> list[str]:
+    """Return the models whose weights a network could begin with: those that hear the same."""
+    found = []
+    for name, folder in model_folders().items():
+        with suppress(UndertoneError):  # a damaged one
+            if bundle.read_card(folder).features == loaded.features:
+                found.append(name)
+    return found
 
 
 def speed(loaded: Recipe, runs: Sequence[str]) -> Speed | None:

@@ -15,8 +15,6 @@ from ser_core.splits import Split
 if TYPE_CHECKING:
     import keras  # loads TensorFlow
 
-LAST = "logits"  # the layer that says which emotions there are, and is learned anew
-
 
 def base(recipe: Recipe) -> tuple[Card, Path]:
     """Return the card and the folder of the model that a recipe starts from.
@@ -52,7 +50,10 @@ def check(recipe: Recipe, manifest: pd.DataFrame, split: Split) -> None:
 
 
 def transfer(recipe: Recipe, network: "keras.Model") -> None:
-    """Give a network the weights of the model that its recipe starts from, but for the last layer.
+    """Give a network the weights of the model that its recipe starts from.
+
+    What depends on the emotions is left alone: the last layer and, of `deep`, the regression. What
+    features are standardised by is the model's, for its weights fit to that.
 
     Raises:
         BundleError: there is no such model, or it is damaged.
@@ -60,15 +61,18 @@ def transfer(recipe: Recipe, network: "keras.Model") -> None:
     """
     import keras
 
+    from ser_core import networks
+
     card, folder = base(recipe)
     bundle.verify_files(folder, card)
     known = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
+    learned_anew = ("logits", networks.REGRESSION)
     # By their order, because Keras numbers layers without a name through a process.
     pairs = list(zip(network.layers, known.layers, strict=False))
     fits = (
         len(network.layers) == len(known.layers)
         and card.features == recipe.features
-        and all(_shapes(mine) == _shapes(theirs) for mine, theirs in pairs if mine.name != LAST)
+        and all(_shapes(a) == _shapes(b) for a, b in pairs if a.name not in learned_anew)
     )
     if not fits:
         raise TrainingError(
@@ -76,7 +80,9 @@ def transfer(recipe: Recipe, network: "keras.Model") -> None:
             "hears other features; start with one of the same recipe"
         )
     for mine, theirs in pairs:
-        if mine.name != LAST:
+        if isinstance(mine, keras.layers.Rescaling):
+            mine.scale, mine.offset = theirs.scale, theirs.offset
+        if mine.name not in learned_anew:
             mine.set_weights(theirs.get_weights())
 
 

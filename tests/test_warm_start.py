@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -106,3 +107,22 @@ def test_a_model_changed_since_is_not_started_with(data_dir, toy_run, tmp_path):
     loaded = recipe.load("swift", [*TOY, f"training.start={tmp_path / 'base'}"])
     with pytest.raises(UndertoneError, match="sha256 differs"):
         warm_start.transfer(loaded, None)
+
+
+@pytest.mark.parametrize("name", ["lstm", "crnn-multifeature", "deep"])
+def test_features_are_standardised_as_they_were(name, tmp_path, monkeypatch):
+    loaded = recipe.load(name, ["training.start=base"])
+    values = 1024 if name == "deep" else loaded.features.shape[-1]
+    theirs, ours = (
+        networks.Scale(np.full(values, mean), np.full(values, sd)) for mean, sd in ((3, 2), (0, 1))
+    )
+    known = networks.build(loaded, theirs)
+    known.save(tmp_path / "model.keras")
+    card = SimpleNamespace(features=loaded.features)
+    monkeypatch.setattr(warm_start, "base", lambda recipe: (card, tmp_path))
+    monkeypatch.setattr(bundle, "verify_files", lambda folder, card: None)
+    network = networks.build(loaded, ours)
+    warm_start.transfer(loaded, network)
+    window = np.random.default_rng(0).normal(size=(2, *loaded.features.shape))
+    heard, known_of = network(window)["embedding"], known(window)["embedding"]
+    np.testing.assert_allclose(heard, known_of, rtol=1e-4, atol=1e-4)

@@ -202,6 +202,15 @@ def _knobs(base: Recipe, name: str) -> list[str]:
         found["network.dropout"] = two.slider(
             "Dropout", 0.0, 0.8, base.network.dropout, 0.05, **keep("dropout")
         )
+        if known := plan.starts(base):
+            found["training.start"] = one.selectbox(
+                "Begin with",
+                ["", *known],
+                format_func=lambda model: f"what {model} has learned" if model else "nothing",
+                help="A model that has learned from others learns sooner from recordings of your "
+                "own. Nobody whom it has heard can test it then.",
+                **keep("start"),
+            )
     found["training.seed"] = one.number_input(
         "Seed",
         0,

@@ -342,3 +342,10 @@ def test_an_incomplete_corpus_cannot_show_the_difference(recordings, train):
     view(train, "Known or new voices")
     assert "cannot be measured here" in words(train)
     assert "Why they differ" not in words(train)
+
+
+def test_a_training_begins_with_a_model_that_knows_none_of_its_judges(recordings, finished, train):
+    choice = train.selectbox(key="train-start-swift")
+    assert "what toy has learned" in choice.options
+    assert "has heard ravdess-" in errors(choice.select("toy").run())
+    assert not errors(train.selectbox(key="train-start-swift").select("").run())
