@@ -112,11 +112,12 @@ def _through_trunk(
     recipe: Recipe, sets: Iterable[FeatureSet], on_clip: Callable[[], None]
 ) -> list[FeatureSet]:
     """Return what the trunk of a `deep` network makes of windows: what its head is trained on."""
-    from ser_core import dtdnn  # loads TensorFlow
+    from ser_core import dtdnn, networks  # loads TensorFlow
 
-    blocks = recipe.network.blocks
-    trunk = dtdnn.pretrained(recipe.features.frames, blocks)
-    name = f"{trunk.name}-{blocks}-{bundle.sha256(dtdnn.WEIGHTS)[:16]}"
+    config = recipe.network
+    trunk = networks.trunk(recipe.features.shape, config)
+    weights = bundle.sha256(dtdnn.WEIGHTS)[:16]
+    name = f"d_tdnn-{config.blocks}-mean-{config.averaged_frames}-{weights}"
     return [
         extraction.through(
             lambda windows: trunk.predict(windows, verbose=0), name, features, on_clip=on_clip

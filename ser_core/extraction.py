@@ -105,7 +105,7 @@ def through(
         on_clip: called after each recording, for a progress bar.
 
     Returns:
-        The same recordings; `values` are float16 and stay in their file until they are asked for.
+        The same recordings; `values` are float32 and stay in their file until they are asked for.
     """
     windows = features.values
     key = hashlib.sha256(np.ascontiguousarray(windows)).hexdigest()
@@ -117,14 +117,14 @@ def through(
     else:
         kept.parent.mkdir(parents=True, exist_ok=True)
         shape = (len(windows), *network(windows[:1]).shape[1:])
-        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
             # Not through a memory map: on a full disk, that ends the process.
             with open(f"{scratch}/values.npy", "wb") as file:
                 np.lib.format.write_array_header_1_0(file, header)
                 for start in range(0, len(windows), _TOGETHER):
                     part = slice(start, start + _TOGETHER)
-                    file.write(network(windows[part]).astype("<f2").tobytes())
+                    file.write(network(windows[part]).astype("<f4").tobytes())
                     for _ in range(last_of_clip[part].sum()):
                         on_clip()
             os.replace(f"{scratch}/values.npy", kept)

@@ -14,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from ser_core import networks, warm_start
-from ser_core.architecture import FRAMES
 from ser_core.augment import augment
 from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
@@ -115,7 +114,7 @@ def fit_regression(network: keras.Model, freedom: float, batches: "Batches") -> 
         batches: whose windows are learned from, in all variants and as they are.
     """
     statistics = keras.Model(
-        network.get_layer(FRAMES).output, network.get_layer(networks.STATISTICS).output
+        network.get_layer(networks.HEARD).output, network.get_layer(networks.STATISTICS).output
     )
     found = np.concatenate([statistics.predict_on_batch(some) for some in batches.in_order()])
     scaler = StandardScaler().fit(found)

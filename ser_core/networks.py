@@ -13,10 +13,10 @@ import numpy as np
 from keras import layers, ops
 
 from ser_core import dtdnn
-from ser_core.architecture import FRAMES
 from ser_core.recipe import CnnBiLstm, Conv1d, Crnn, Deep, Recipe
 
-STATISTICS, REGRESSION = "statistics", "regression"  # layers of `deep`
+# Layers of `deep`.
+HEARD, STATISTICS, REGRESSION = "heard_frames", "statistics", "regression"
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,8 +170,8 @@ def deep(
         config: hyper-parameters.
         scale: of the trunk's channels.
     """
-    trunk = dtdnn.pretrained(shape[0], config.blocks)
-    x = average_frames(trunk.output, config.averaged_frames)
+    lower = trunk(shape, config)
+    x = lower.output
     heard = ops.cast(ops.any(ops.not_equal(x, 0), axis=2, keepdims=True), x.dtype)
     frames = _standardised(x, scale, "scale_of_frames") * heard
     x = layers.SpatialDropout1D(config.channel_dropout)(frames)
@@ -189,7 +189,19 @@ def deep(
     embedding = layers.Activation("linear", name="embedding")(pooled)
     logits = layers.Dense(classes, name="logits")(layers.Dropout(config.dropout)(embedding))
     outputs = {"logits": logits, "embedding": embedding, "attention": attention}
-    return keras.Model(trunk.input, outputs, name="deep")
+    return keras.Model(lower.input, outputs, name="deep")
+
+
+def trunk(shape: tuple[int, int], config: Deep) -> keras.Model:
+    """Return what is not trained of a `deep` network: the pretrained trunk, its frames averaged.
+
+    Args:
+        shape: as in `deep`.
+        config: hyper-parameters.
+    """
+    published = dtdnn.pretrained(shape[0], config.blocks)
+    x = average_frames(published.output, config.averaged_frames)
+    return keras.Model(published.input, layers.Activation("linear", name=HEARD)(x))
 
 
 def _statistics(x, heard):
@@ -222,7 +234,7 @@ def head(network: keras.Model) -> keras.Model:
     """
     if network.name != "deep":
         return network
-    return keras.Model(network.get_layer(FRAMES).output, network.output)
+    return keras.Model(network.get_layer(HEARD).output, network.output)
 
 
 def _standardised(values, scale: Scale | None, name: str = "scale"):

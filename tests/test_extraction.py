@@ -61,14 +61,14 @@ def test_a_network_hears_windows_once(tmp_path, monkeypatch):
 
     for _ in range(2):
         heard = extraction.through(network, "twice", features_of, on_clip=lambda: told.append(1))
-        assert heard.values.dtype == np.float16 and heard.values.shape == (150, 2, 3)
-        np.testing.assert_allclose(heard.values, 2 * windows[:, :2], rtol=1e-3)
+        assert heard.values.dtype == np.float32 and heard.values.shape == (150, 2, 3)
+        np.testing.assert_array_equal(heard.values, 2 * windows[:, :2])
         np.testing.assert_array_equal(heard.clip, clip)
         assert heard.failed == features_of.failed
         assert sum(calls) == 151, "one window to know the shape, then each once"
     assert len(told) == 6, "three recordings, twice"
     other = extraction.through(lambda values: -values, "minus", features_of)
-    np.testing.assert_allclose(other.values, -windows, rtol=1e-3)
+    np.testing.assert_array_equal(other.values, -windows)
 
 
 def test_what_a_network_made_of_windows_is_kept_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -92,19 +92,22 @@ def test_a_regression_is_added_to_the_logits_of_deep(labels, absent):
     rng = np.random.default_rng(0)
 
     def frames(truth):
-        found = rng.normal(truth[:, None, None], 1 + truth[:, None, None], (len(truth), 149, 512))
-        for clip, length in zip(found, rng.integers(20, 149, len(truth)), strict=True):
+        found = rng.normal(truth[:, None, None], 1 + truth[:, None, None], (len(truth), 74, 512))
+        for clip, length in zip(found, rng.integers(10, 74, len(truth)), strict=True):
             clip[length:] = 0
-        return found.astype(np.float16)
+        return found.astype(np.float32)
 
     truth = np.setdiff1d(np.arange(labels), absent).repeat(8)
+    windows = frames(truth)
     batches = SimpleNamespace(
-        values=frames(truth), targets=np.eye(labels)[truth], weights=np.ones(len(truth))
+        in_order=lambda: np.array_split(windows, 3),
+        targets=np.eye(labels)[truth],
+        weights=np.ones(len(truth)),
     )
     head, unseen = networks.head(network), frames(truth)
-    before = head.predict(np.float32(unseen), verbose=0)
+    before = head.predict(unseen, verbose=0)
     fitting.fit_regression(network, 0.003, batches)
-    after = head.predict(np.float32(unseen), verbose=0)
+    after = head.predict(unseen, verbose=0)
     added = after["logits"] - before["logits"]
     assert list(added.argmax(axis=1)) == list(truth)
     np.testing.assert_allclose(after["embedding"][:, -labels:], added, atol=1e-3)
