@@ -142,14 +142,18 @@ def stamp(name: str) -> int:
 def active() -> Choice:
     """Return which model is in use; the usual one if nothing else was chosen, or it is gone."""
     folders = model_folders()
-    usual = DEFAULT_MODEL if DEFAULT_MODEL in folders else QUICK_MODEL
     try:
         chosen = _CHOICE.validate_json(_active_file().read_bytes())
     except (OSError, ValidationError):
-        return Choice(usual)
+        return Choice(usual())
     if chosen.name not in folders:
-        return Choice(usual, lost=chosen.name)
+        return Choice(usual(), lost=chosen.name)
     return replace(chosen, before=chosen.before if chosen.before in folders else None, lost=None)
+
+
+def usual() -> str:
+    """Return which model is in use where nobody has chosen one."""
+    return DEFAULT_MODEL if DEFAULT_MODEL in model_folders() else QUICK_MODEL
 
 
 def for_live(name: str) -> str:

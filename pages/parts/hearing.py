@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import in_cached_function
@@ -34,7 +33,7 @@ def recognizer(name: str | None = None, *, live: bool = False) -> Recognizer:
     """Return a model: the one that is in use, which may change at any moment, or a named one.
 
     Tells the visitor when the one in use has changed since it was last asked for, and falls back
-    on the small one that came with Undertone if it cannot be loaded. For live speech, see
+    on the usual one, then on the quick one, if it cannot be loaded. For live speech, see
     `shelf.for_live`.
 
     Raises:
@@ -55,15 +54,17 @@ def recognizer(name: str | None = None, *, live: bool = False) -> Recognizer:
     trouble = ""
     if chosen.lost:
         trouble = f"The model “{plain(chosen.lost)}” that was chosen is not there any more"
-    try:
-        model = recognizer(shelf.for_live(chosen.name) if live else chosen.name)
-    except UndertoneError as error:
-        if chosen.name == QUICK_MODEL:
-            raise
-        trouble = f"The model “{plain(chosen.name)}” cannot be used: {plain(str(error))}"
-        chosen = replace(chosen, name=QUICK_MODEL)
-        model = recognizer(QUICK_MODEL)
-    _tell(chosen.name, model.card.name, trouble)
+    *others, last = dict.fromkeys((chosen.name, shelf.usual(), QUICK_MODEL))
+    for name in (*others, last):
+        try:
+            model = recognizer(shelf.for_live(name) if live else name)
+        except UndertoneError as error:
+            if name == last:
+                raise
+            trouble = trouble or f"The model “{plain(name)}” cannot be used: {plain(str(error))}"
+        else:
+            break
+    _tell(name, model.card.name, trouble)
     return model
 
 

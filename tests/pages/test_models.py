@@ -205,6 +205,27 @@ def test_a_damaged_model_is_replaced_with_a_sentence(mine, app):
     assert "sha256" in page.error[0].value and "**swift** is in use" in said(page)
 
 
+@pytest.mark.parametrize("trouble", ["damaged", "gone"])
+def test_whatever_befalls_a_model_the_usual_one_is_next(mine, runs, app, trouble):
+    shutil.copytree(SWIFT, recognizer.MODELS / "deep")
+    shelf.activate("mine")
+    if trouble == "damaged":
+        (mine / "model.onnx").write_bytes(b"damaged")
+    else:
+        shutil.rmtree(runs / "mine")
+    app.run()
+    assert app.session_state["in-use"] == "deep"
+
+
+def test_if_the_usual_model_is_damaged_too_the_quick_one_listens(mine, app):
+    shutil.copytree(SWIFT, recognizer.MODELS / "deep")
+    shelf.activate("mine")
+    for folder in (mine, recognizer.MODELS / "deep"):
+        (folder / "model.onnx").write_bytes(b"damaged")
+    app.run()
+    assert app.session_state["in-use"] == "swift" and "“mine” cannot be used" in toasts(app)[0]
+
+
 def test_a_card_that_cannot_be_read_is_left_out(runs, mine, page):
     (mine / "card.json").write_text("{}")
     assert "Left out" in said(page.run())
