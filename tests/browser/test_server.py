@@ -18,6 +18,7 @@ from starlette.formparsers import MultiPartParser
 
 import server
 from benchmarks import load
+from ser_core.recognizer import Recognizer
 from tests.browser import serving
 from tests.browser.serving import PAGES, open_page, settle, try_sample
 from tests.helpers import ROOT
@@ -166,9 +167,10 @@ def test_the_server_asks_nobody_when_a_stranger_knocks():
 
 def test_visitors_at_once_each_get_the_answer_to_their_own_recording(url):
     async def visits():
-        await asyncio.gather(*(load.upload_often(url, number, 0.0, seen) for number in range(3)))
+        visits = (load.upload_often(url, number, 0.0, recognizer, seen) for number in range(3))
+        await asyncio.gather(*visits)
 
-    seen = load.Seen()
+    recognizer, seen = Recognizer.from_name(), load.Seen()
     with ThreadPoolExecutor() as pool:  # Playwright keeps this thread's event loop
         pool.submit(asyncio.run, visits()).result()
     assert len(seen.latencies) == 3
