@@ -2,11 +2,14 @@
 
 import asyncio
 import http.client
+import json
 import re
 import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -175,6 +178,23 @@ def test_visitors_at_once_each_get_the_answer_to_their_own_recording(url):
         pool.submit(asyncio.run, visits()).result()
     assert len(seen.latencies) == 3
     assert seen.errors == seen.crossed == []
+
+
+def test_what_a_visitor_gave_is_gone_when_the_visit_is_over():
+    port = serving.free_port()
+
+    def given():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}") as answer:
+            return json.load(answer)["given"]
+
+    recognizer, seen = Recognizer.from_name(), load.Seen()
+    environment = {"CENSUS_PORT": str(port), "STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "1"}
+    with serving.server(module="tests.browser.census", **environment) as url:
+        with ThreadPoolExecutor() as pool:
+            pool.submit(asyncio.run, load.upload_often(url, 0, 0.0, recognizer, seen)).result()
+        assert len(seen.latencies) == 1 and not seen.errors
+        while any(given().values()):  # though nobody else comes or goes
+            time.sleep(0.5)
 
 
 def test_uploads_need_the_token_that_other_sites_do_not_have(url):
