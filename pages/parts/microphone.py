@@ -24,9 +24,9 @@ _PATIENCE = 10  # seconds for the answer to an offer, a TURN server included
 
 # Every five seconds, aioice (0.13) asks the browser whether it is still there. An answer that is
 # read half a second late is none to it, and after six of these it hangs up, though sound comes all
-# the time: a server that is busy reads late. Who leaves says good-bye, or is let go with the visit;
-# this is for whoever does neither, after five minutes.
-aioice.ice.CONSENT_FAILURES = 60
+# the time: where a server is busy, answers queue behind seconds of sound. Who leaves says good-bye,
+# or is let go with the visit; this is for whoever does neither, after an hour.
+aioice.ice.CONSENT_FAILURES = 720
 
 # The voice as it is: what calls do to make it pleasant is not what the model has learned from.
 _CONSTRAINTS = {"echoCancellation": False, "noiseSuppression": False, "autoGainControl": False}
