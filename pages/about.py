@@ -87,7 +87,7 @@ st.markdown(
     "Everything happens on the computer that runs Undertone: yours, unless somebody has opened "
     "this page to you. It passes nothing on, asks no other server for anything, and keeps no "
     "recording: what you record, upload or say on the Live page is in memory only and forgotten "
-    "when you close the page, and so is what it has got to know of your voice."
+    "soon after you close the page, and so is what it has got to know of your voice."
 )
 
 st.header("Licences", anchor=False)

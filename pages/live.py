@@ -1,6 +1,5 @@
 """Live: speak, and see the emotion in your voice change."""
 
-import gc
 import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -75,18 +74,6 @@ HEARD = {
     Sound.BRIEF: ("… 👂", "Go on: half a second of speech is needed."),
 }
 TROUBLE = {State.DENIED, State.MISSING, State.BUSY, State.INSECURE, State.FAILED, State.LOST}
-
-
-@st.cache_resource(show_spinner=False)
-def get_ready():
-    """Load the model, and exempt all that is loaded by now from the search for garbage.
-
-    Streamlit searches after every run of a script, which is twice a second for each listener. That
-    took 90 ms, most of it in modules, which are no garbage; all else takes 15 ms.
-    """
-    recognizer(live=True)
-    gc.collect()
-    gc.freeze()
 
 
 def start():
@@ -173,7 +160,7 @@ def show_recorder():
 st.set_page_config(layout="wide")
 st.title("How do you sound right now?", anchor=False)
 try:
-    get_ready()
+    recognizer(live=True)
 except UndertoneError as error:
     st.error(f"Sorry: {error}.")
     st.stop()

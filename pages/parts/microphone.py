@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+import aioice.ice
 import streamlit as st
 from aiortc import RTCConfiguration, RTCIceServer
 from streamlit_webrtc import AudioSinkTrack, WebRtcMode, WebRtcWorker
@@ -20,6 +21,12 @@ from ser_core.live import Buffer
 
 _KEY = "microphone"
 _PATIENCE = 10  # seconds for the answer to an offer, a TURN server included
+
+# Every five seconds, aioice (0.13) asks the browser whether it is still there. An answer that is
+# read half a second late is none to it, and after six of these it hangs up, though sound comes all
+# the time: where a server is busy, answers queue behind seconds of sound. Who leaves says good-bye,
+# or is let go with the visit; this is for whoever does neither, after an hour.
+aioice.ice.CONSENT_FAILURES = 720
 
 # The voice as it is: what calls do to make it pleasant is not what the model has learned from.
 _CONSTRAINTS = {"echoCancellation": False, "noiseSuppression": False, "autoGainControl": False}

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from streamlit.runtime import Runtime
 from streamlit.web.cli import main
 
+from ser_core.history import Entry
 from ser_core.live import Buffer
 
 # Pools that Streamlit and asyncio keep for whatever comes next, and one thread a running script.
@@ -18,7 +19,7 @@ _POOLS = ("asyncio_", "AnyIO", "ScriptRunner", "ThreadPoolExecutor")
 
 
 class Census(BaseHTTPRequestHandler):
-    """Counts threads and tasks by name, and the samples that buffers hold."""
+    """Counts threads and tasks by name, the samples that buffers hold, and what visitors gave."""
 
     def do_GET(self) -> None:  # noqa: N802
         """Answer."""
@@ -30,6 +31,11 @@ class Census(BaseHTTPRequestHandler):
             "threads": {name: n for name, n in threads.items() if not name.startswith(_POOLS)},
             "tasks": {name: n for name, n in tasks.items() if "RTC" in name or "_run" in name},
             "samples": sum(len(it.read()[0]) for it in gc.get_objects() if type(it) is Buffer),
+            "given": {
+                "uploads": len(Runtime.instance()._uploaded_file_mgr.file_storage),
+                "answers": sum(type(it) is Entry for it in gc.get_objects()),
+                "sounds": len(Runtime.instance().media_file_mgr._storage._files_by_id),
+            },
         }
         self.send_response(200)
         self.end_headers()

@@ -2,11 +2,14 @@
 
 import asyncio
 import http.client
+import json
 import re
 import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +21,7 @@ from starlette.formparsers import MultiPartParser
 
 import server
 from benchmarks import load
+from ser_core.recognizer import Recognizer
 from tests.browser import serving
 from tests.browser.serving import PAGES, open_page, settle, try_sample
 from tests.helpers import ROOT
@@ -166,13 +170,31 @@ def test_the_server_asks_nobody_when_a_stranger_knocks():
 
 def test_visitors_at_once_each_get_the_answer_to_their_own_recording(url):
     async def visits():
-        await asyncio.gather(*(load.upload_often(url, number, 0.0, seen) for number in range(3)))
+        visits = (load.upload_often(url, number, 0.0, recognizer, seen) for number in range(3))
+        await asyncio.gather(*visits)
 
-    seen = load.Seen()
+    recognizer, seen = Recognizer.from_name(), load.Seen()
     with ThreadPoolExecutor() as pool:  # Playwright keeps this thread's event loop
         pool.submit(asyncio.run, visits()).result()
     assert len(seen.latencies) == 3
     assert seen.errors == seen.crossed == []
+
+
+def test_what_a_visitor_gave_is_gone_when_the_visit_is_over():
+    port = serving.free_port()
+
+    def given():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}") as answer:
+            return json.load(answer)["given"]
+
+    recognizer, seen = Recognizer.from_name(), load.Seen()
+    environment = {"CENSUS_PORT": str(port), "STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "1"}
+    with serving.server(module="tests.browser.census", **environment) as url:
+        with ThreadPoolExecutor() as pool:
+            pool.submit(asyncio.run, load.upload_often(url, 0, 0.0, recognizer, seen)).result()
+        assert len(seen.latencies) == 1 and not seen.errors
+        while any(given().values()):  # though nobody else comes or goes
+            time.sleep(0.5)
 
 
 def test_uploads_need_the_token_that_other_sites_do_not_have(url):

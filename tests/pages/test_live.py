@@ -2,7 +2,10 @@ import asyncio
 import gc
 import threading
 import time
+from collections import Counter
+from contextlib import contextmanager
 
+import aioice
 import av
 import numpy as np
 import onnxruntime
@@ -303,8 +306,9 @@ def census(loop):
     )
 
 
-def test_sound_goes_through_a_real_connection_and_leaves_nothing_behind(loop):
-    before = census(loop)
+@contextmanager
+def connected(loop):
+    """A buffer that a tone is heard in, through a real connection, which is closed afterwards."""
     nobody = RTCConfiguration(iceServers=[])
 
     def wait(coroutine):
@@ -329,20 +333,54 @@ def test_sound_goes_through_a_real_connection_and_leaves_nothing_behind(loop):
         loop=loop,
         relay=wait(relay()),
     )
-    answer = worker.process_offer(peer.localDescription.sdp, "offer")
-    wait(peer.setRemoteDescription(RTCSessionDescription(answer.sdp, answer.type)))
-    while buffer.seconds < 1:
-        time.sleep(0.05)
-    heard = buffer.read(0.5)[0]
-    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
-    assert spectrum.argmax() * RATE / len(heard) == pytest.approx(440, abs=3)
+    try:
+        answer = worker.process_offer(peer.localDescription.sdp, "offer")
+        wait(peer.setRemoteDescription(RTCSessionDescription(answer.sdp, answer.type)))
+        while buffer.seconds < 1:
+            assert not buffer.closed
+            time.sleep(0.05)
+        yield buffer
+    finally:
+        worker.stop()
+        wait(peer.close())
 
-    worker.stop()
-    wait(peer.close())
+
+def test_sound_goes_through_a_real_connection_and_leaves_nothing_behind(loop):
+    before = census(loop)
+    with connected(loop) as buffer:
+        heard = buffer.read(0.5)[0]
+        spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+        assert spectrum.argmax() * RATE / len(heard) == pytest.approx(440, abs=3)
     assert buffer.closed
-    del worker, peer, buffer
+    del buffer
     while census(loop) != before:
         time.sleep(0.05)
+
+
+def test_a_connection_outlives_answers_that_come_late(loop, monkeypatch):
+    """Of questions whether the browser is still there, as a server reads them that is busy."""
+    asked = Counter()
+    ask = aioice.ice.StunProtocol.request
+
+    async def late(protocol, *arguments, retransmissions=None, **others):
+        answer = await ask(protocol, *arguments, retransmissions=retransmissions, **others)
+        if retransmissions != 0:  # a connection is being made
+            return answer
+        asked[protocol] += 1
+        if asked[protocol] <= 30:
+            raise aioice.stun.TransactionTimeout
+        return answer
+
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.01)
+    monkeypatch.setattr(aioice.ice.StunProtocol, "request", late)
+    with connected(loop) as buffer:
+        while not asked or min(asked.values()) < 40:
+            assert not buffer.closed
+            time.sleep(0.05)
+        seconds = buffer.seconds
+        while buffer.seconds == seconds:
+            assert not buffer.closed
+            time.sleep(0.05)
 
 
 def test_an_error_of_the_model_is_a_sentence_and_listening_goes_on(page, browser, monkeypatch):
