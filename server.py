@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import gc
+import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -68,8 +69,11 @@ async def forget() -> None:
     """Let go, again and again, of visits that are over, and of the memory that they had."""
     while True:
         await asyncio.sleep(TIDYING)
-        if let_go() or Runtime.instance()._session_mgr.num_active_sessions():
-            await asyncio.to_thread(tidy_up)
+        try:
+            if let_go() or Runtime.instance()._session_mgr.num_active_sessions():
+                await asyncio.to_thread(tidy_up)
+        except Exception:  # or nobody would ever be let go again
+            logging.getLogger(__name__).exception("a visit could not be let go")
 
 
 def let_go() -> bool:
