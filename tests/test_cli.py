@@ -132,6 +132,14 @@ def test_a_callers_mistake_is_one_line_and_exit_code_2(run, arguments):
     assert err.startswith("error: ") and err.count("\n") == 1 and len(err) > 20
 
 
+def test_a_fold_that_is_not_there_is_refused_before_any_recording_is_read(
+    run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SER_DATA_DIR", str(tmp_path / "nothing"))
+    code, _, err = run("train", "swift", "--protocol", "ravdess-5fold", "--fold", "5")
+    assert code == 2 and "no fold 5; its folds are 0 to 4" in err
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], []], ids=str)
 def test_help_is_shown(run, arguments):
     code, out, _ = run(*arguments)

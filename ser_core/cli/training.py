@@ -40,8 +40,8 @@ def train(
     from ser_core import recipe as recipes
     from ser_core.recognizer import runs_dir
 
-    if protocol:
-        splits.fold_count(protocol)
+    if protocol:  # before the recordings are prepared, which may take minutes
+        splits.check_fold(protocol, fold)
     loaded = recipes.load(recipe, settings)
     rows = tuple(row for path in evaluation for row in protocols.read_evaluations(path, loaded))
     tables = [heldouts.read(path, recipe=loaded.digest) for path in heldout]
