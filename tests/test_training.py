@@ -517,6 +517,13 @@ def killed(*task, robustness):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def test_where_no_fold_can_be_kept_there_is_a_sentence(tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    folder = tmp_path / "runs" / "svm"
+    with pytest.raises(UndertoneError, match="cannot be written: Not a directory; what is done"):
+        crossval.crossval(recipe.load("svm"), "random-80-20", folder, seeds=1, jobs=1)
+
+
 def test_a_fold_whose_process_is_killed_gets_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(folds, "run", killed)
     with pytest.raises(ValueError, match="ended from outside.* run the same command again"):

@@ -15,6 +15,7 @@ from ser_core.cli.common import (
     show_progress,
     show_robustness,
 )
+from ser_core.errors import UndertoneError
 
 
 def train(
@@ -124,6 +125,8 @@ def crossval(
 
     splits.fold_count(protocol)
     loaded = recipes.load(recipe, settings)
+    if voices:  # before hours of training
+        fold_results.check_voice(loaded)
     folder = runs_dir() / "crossval" / f"{loaded.name}-{loaded.digest}" / protocol
     with progress_bars() as progress:
         clips, folds = (progress.add_task(name, visible=False) for name in ("features", "folds"))
@@ -150,7 +153,13 @@ def crossval(
         )
     if heldout:
         table = protocols.heldout_table(loaded, protocol, data.manifest, results)
-        heldouts.write([table], heldout)
+        try:
+            heldouts.write([table], heldout)
+        except OSError as error:
+            raise UndertoneError(
+                f"{heldout} cannot be written: {error.strerror or error}; every fold is kept: run "
+                "the same command again with another --heldout"
+            ) from None
     command = protocols.command(
         recipe, protocol, seeds, voices=voices, robustness=robustness, settings=settings
     )
