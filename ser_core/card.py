@@ -201,7 +201,10 @@ def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str,
 def protocol_in_words(protocol: str, protocols: Mapping[str, str]) -> str:
     """Return what a protocol of an `Evaluation` is, in a phrase."""
     base, _, clips = protocol.partition("+voice(")
-    return f"each speaker known from {clips[:-1]} unlabelled clips" if clips else protocols[base]
+    if not clips:
+        return protocols[base]
+    count = clips[:-1]
+    return f"each speaker known from {count} unlabelled clip{'' if count == '1' else 's'}"
 
 
 _ROBUSTNESS = """

@@ -52,8 +52,9 @@ def crossval(
         on_fold: called with each result as it comes, and the number of all.
 
     Raises:
-        UndertoneError: the protocol is unknown, a fold's process was ended from outside, or there
-            is nothing to test the robustness of, or nothing to test it on.
+        UndertoneError: the protocol is unknown, a fold's process was ended from outside, the folder
+            cannot be written, or there is nothing to test the robustness of, or nothing to test it
+            on.
     """
     count = splits.fold_count(protocol)
     if robustness:
@@ -61,11 +62,17 @@ def crossval(
     tasks = [
         (recipe, protocol, seed, fold, folder) for seed in range(seeds) for fold in range(count)
     ]
-    folder.mkdir(parents=True, exist_ok=True)
     results = []
-    for result in _run(tasks, jobs, robustness):
-        results.append(result)
-        on_fold(result, len(tasks))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for result in _run(tasks, jobs, robustness):
+            results.append(result)
+            on_fold(result, len(tasks))
+    except OSError as error:
+        raise UndertoneError(
+            f"{error.filename or folder} cannot be written: {error.strerror or error}; what is "
+            "done is kept: mend that and run the same command again"
+        ) from None
     return sorted(results, key=lambda result: (result.seed, result.fold))
 
 

@@ -187,10 +187,19 @@ def with_voice(
         UndertoneError: the recipe's is a baseline, which has no place for voices, or a speaker has
             too few other clips.
     """
-    if isinstance(recipe.network, CLASSICAL):
-        raise UndertoneError(f"{recipe.name} is a baseline, which cannot get to know a voice")
+    check_voice(recipe)
     manifest = dataset.select(recipe)
     return [_with_voice(recipe, manifest, result, folder, clips) for result in results]
+
+
+def check_voice(recipe: Recipe) -> None:
+    """Make sure that what a recipe trains can get to know a voice.
+
+    Raises:
+        UndertoneError: it cannot.
+    """
+    if isinstance(recipe.network, CLASSICAL):
+        raise UndertoneError(f"{recipe.name} is a baseline, which cannot get to know a voice")
 
 
 def _with_voice(

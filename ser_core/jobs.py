@@ -31,6 +31,7 @@ _ROOT = Path(__file__).parent.parent
 _TAIL = 8_000  # bytes of a log that are shown
 _LATEST = 10  # epochs by which the speed is judged
 _END = 10.0  # seconds that a process is given to end
+_EVENT = {"epoch", "epochs", "seconds"}  # what each line of `events.jsonl` has
 
 
 class State(StrEnum):
@@ -243,12 +244,17 @@ def run_folder(name: str) -> Path:
 
 
 def read_events(folder: Path) -> tuple[dict, ...]:
-    """Return the lines of a run's `events.jsonl`, without one that is only half written."""
+    """Return the lines of a run's `events.jsonl`, without one that is only half written.
+
+    A damaged file has none.
+    """
     try:
         lines = (folder / "events.jsonl").read_text("utf-8").split("\n")[:-1]
-        return tuple(json.loads(line) for line in lines)
+        events = tuple(json.loads(line) for line in lines)
     except (OSError, ValueError):
         return ()
+    whole = all(isinstance(event, dict) and _EVENT <= event.keys() for event in events)
+    return events if whole else ()
 
 
 def epoch_seconds(events: Sequence[dict]) -> float | None:

@@ -17,7 +17,7 @@ from ser_core.recipe import Recipe
 SYSTEMS = Path(__file__).parent.parent / "benchmarks" / "results" / "systems.json"
 
 _MEASURED = {"temperature", "threshold", "epoch", "parameters", "seconds"}
-_SCORES = {"n", "accuracy", "uar", "per_class", "confusion"}
+_SCORES = {"n", "accuracy", "uar", "macro_f1", "per_class", "confusion"}
 _KNOWN = ("id", "speaker", "sex", "emotion")
 
 
@@ -121,6 +121,24 @@ def read(folder: Path) -> Outcome:
         raise OutcomeError(
             f"the figures of “{folder.name}” cannot be read ({error}); delete it and train again"
         ) from None
+
+
+def tried(known: Outcome) -> str:
+    """Return on whom a run was tried, and what that is worth, as a sentence without its stop."""
+    if known.part == "validation":
+        worth = (
+            "who also decided when it stopped learning (validation): nobody was kept aside for a "
+            "test, so expect a little less"
+        )
+    elif known.heard_before:
+        worth = (
+            f"from whom it had also learned ({LEAKY}): expect much less with voices that it does "
+            "not know"
+        )
+    else:
+        worth = f"whom it had never heard ({known.protocol}, group {known.about['fold'] + 1})"
+    people = len(known.speakers)
+    return f"Tried on {known.scores['n']:,} recordings of {people} speakers, {worth}"
 
 
 def _answers(table: pd.DataFrame, labels: tuple[str, ...]) -> Answers:

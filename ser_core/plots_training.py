@@ -51,7 +51,7 @@ def over_epochs(
                 mode="lines" if len(epochs) > 1 else "markers",
                 name=name,
                 line={"color": colour, "width": 2},
-                hovertemplate=f"epoch %{{x}}: %{{y:{'.1%' if shares else '.3g'}}}"
+                hovertemplate=f"round %{{x}}: %{{y:{'.1%' if shares else '.3g'}}}"
                 f"<extra>{escape(name)}</extra>",
             )
         )
@@ -69,7 +69,13 @@ def over_epochs(
             )
     if best:
         figure.add_vline(x=best, line={"color": GREY, "width": 1.5, "dash": "dash"})
-    figure.update_xaxes(title={"text": "epoch", "standoff": 4}, gridcolor=_GRID, zeroline=False)
+    few = epochs[-1] - epochs[0] < 8  # left to itself, Plotly would count them in halves
+    figure.update_xaxes(
+        title={"text": "round", "standoff": 4},
+        gridcolor=_GRID,
+        zeroline=False,
+        dtick=1 if few else None,
+    )
     figure.update_yaxes(
         gridcolor=_GRID,
         zeroline=False,
@@ -171,6 +177,7 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> go.Figure:
                     "color": colour,
                     "line": {"width": 2, "color": colour},
                 },
+                cliponaxis=False,  # it may be right always
                 text=[f"{each.count} answers" for each in bins],
                 hovertemplate="%{x:.0%} sure: %{y:.0%} right, %{text}"
                 f"<extra>{escape(name)}</extra>",
@@ -208,6 +215,7 @@ def coverage(curve: Curve, *, threshold: float) -> go.Figure:
                 y=[curve.y[at]],
                 mode="markers",
                 marker={"symbol": "diamond", "size": 14, "color": ORANGE},
+                cliponaxis=False,
                 hovertemplate="the threshold: %{x:.0%} answered, %{y:.0%} right<extra></extra>",
             )
         )

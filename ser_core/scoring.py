@@ -122,15 +122,11 @@ def tested(corpus: str, protocol: str, fold: int) -> pd.DataFrame:
         UndertoneError: the protocol is unknown, has no such fold, tests on speakers who are not in
             the corpus, or on clips that depend on what else was trained on.
     """
-    count = splits.fold_count(protocol)
+    splits.check_fold(protocol, fold)
     if protocol == "random-80-20":
         raise UndertoneError(
             "protocol 'random-80-20' tests on whatever a training has left out; what a run heard "
             "in it is in its predictions.parquet"
-        )
-    if fold >= count:
-        raise UndertoneError(
-            f"protocol '{protocol}' has no fold {fold}; its folds are 0 to {count - 1}"
         )
     manifest = corpus_manifest(corpus)
     split = splits.splits(manifest, protocol, seed=0, validation_speakers=1)[fold]

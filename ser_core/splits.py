@@ -75,6 +75,19 @@ def fold_count(protocol: str) -> int:
     return _FOLDS[protocol]
 
 
+def check_fold(protocol: str, fold: int) -> None:
+    """Make sure that a protocol has a fold.
+
+    Raises:
+        UndertoneError: it has not, or is unknown.
+    """
+    count = fold_count(protocol)
+    if not 0 <= fold < count:
+        raise UndertoneError(
+            f"protocol '{protocol}' has no fold {fold}; its folds are 0 to {count - 1}"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """One train/validation/test split: int arrays of manifest row positions."""

@@ -136,12 +136,8 @@ def _split(recipe: Recipe, data: Dataset, protocol: str | None, fold: int) -> sp
     }
     if protocol is None:
         return splits.holdout(data.manifest, **how)
-    folds = splits.splits(data.manifest, protocol, **how)
-    if not 0 <= fold < len(folds):
-        raise TrainingError(
-            f"protocol '{protocol}' has no fold {fold}; its folds are 0 to {len(folds) - 1}"
-        )
-    return folds[fold]
+    splits.check_fold(protocol, fold)
+    return splits.splits(data.manifest, protocol, **how)[fold]
 
 
 def _open(
@@ -158,7 +154,12 @@ def _open(
             )
         if (run_dir / "model").exists():
             raise TrainingError(f"the run in {run_dir} is finished")
-        kept = {name: json.loads((run_dir / name).read_text("utf-8")) for name in _DEFINING}
+        try:
+            kept = {name: json.loads((run_dir / name).read_text("utf-8")) for name in _DEFINING}
+        except (FileNotFoundError, ValueError):
+            raise TrainingError(
+                f"the run in {run_dir} is damaged; begin a new one with another --run-dir"
+            ) from None
         now = {"recipe.json": _plain(asdict(recipe)), "split.json": parts}
         for name, value in now.items():
             if kept[name] != value:

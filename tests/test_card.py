@@ -3,7 +3,14 @@ import dataclasses
 import pytest
 
 from ser_core.bundle import read_card
-from ser_core.card import Evaluation, Robustness, headline, model_card, results_in_words
+from ser_core.card import (
+    Evaluation,
+    Robustness,
+    headline,
+    model_card,
+    protocol_in_words,
+    results_in_words,
+)
 from ser_core.splits import PROTOCOLS
 from tests.helpers import ROOT
 
@@ -59,6 +66,12 @@ def test_results_in_words(card):
     assert second["Right when answered"] == "74%"
     assert second["Right"].startswith("84.9")
     assert third["Tested on"].endswith("**: each speaker known from 8 unlabelled clips")
+
+
+@pytest.mark.parametrize(("clips", "says"), [(1, "1 unlabelled clip"), (4, "4 unlabelled clips")])
+def test_a_protocol_with_a_voice_in_words(clips, says):
+    words = protocol_in_words(f"ravdess-5fold+voice({clips})", PROTOCOLS)
+    assert words == f"each speaker known from {says}"
 
 
 def test_the_card_says_what_a_network_began_with(card):

@@ -132,6 +132,21 @@ def test_a_callers_mistake_is_one_line_and_exit_code_2(run, arguments):
     assert err.startswith("error: ") and err.count("\n") == 1 and len(err) > 20
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train", "svm", "--fold", "5"], "no fold 5; its folds are 0 to 4"),
+        (["crossval", "svm", "--voice", "2"], "a baseline, which cannot get to know a voice"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_recording_is_read(
+    run, tmp_path, monkeypatch, arguments, says
+):
+    monkeypatch.setenv("SER_DATA_DIR", str(tmp_path / "nothing"))
+    code, _, err = run(*arguments, "--protocol", "ravdess-5fold")
+    assert code == 2 and says in err
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], []], ids=str)
 def test_help_is_shown(run, arguments):
     code, out, _ = run(*arguments)
@@ -218,6 +233,9 @@ def test_cross_validation_reaches_the_model_card(run, toy_data, tmp_path):
     assert len(found["folds"]) == 1 and "predictions" not in found["folds"][0]
     path = tmp_path / "measured.json"
     path.write_text(out)
+    nowhere = ["--heldout", tmp_path / "nowhere" / "heldout.parquet"]
+    code, out, err = run("crossval", "swift", *arguments, *settings, *nowhere)
+    assert code == 2 and "cannot be written" in err and "every fold is kept" in err and not out
     code, out, _ = run("crossval", "swift", *arguments, *settings)
     assert code == 0 and "UAR" in out
     measured = ["--evaluation", path, "--heldout", kept]

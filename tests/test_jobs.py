@@ -277,6 +277,13 @@ def test_half_a_line_is_waited_for(tmp_path):
     assert jobs.read_events(tmp_path) == (event(1, 2.0),)
 
 
+@pytest.mark.parametrize("line", ["5", "[1]", "null", '{"epoch": 2}'])
+def test_damaged_lines_are_as_good_as_none(tmp_path, line):
+    whole = json.dumps(event(1, 2.0))
+    (tmp_path / "events.jsonl").write_text(f"{whole}\n{line}\n")
+    assert jobs.read_events(tmp_path) == ()
+
+
 def test_a_run_is_one_command(tmp_path):
     (tmp_path / "job.json").write_text(json.dumps({"protocol": "ravdess-5fold", "fold": 3}))
     words = runner.command(tmp_path)

@@ -31,18 +31,31 @@ def test_a_run_without_a_test_shows_its_validation(run):
     assert not np.allclose(found.raw.probabilities, answers.probabilities)
 
 
-def test_a_run_with_a_test_shows_that(run):
+def with_a_test(run, protocol):
+    """Make of a run one that was tested on those who validated it."""
     table = pd.read_parquet(run / "predictions.parquet")
     pd.concat([table, table.assign(part="test")]).to_parquet(run / "predictions.parquet")
     for name, more in (
         ("metrics.json", lambda old: {"test": old["validation"]}),
-        ("run.json", lambda old: {"protocol": "random-80-20"}),
+        ("run.json", lambda old: {"protocol": protocol}),
     ):
         old = json.loads((run / name).read_text())
         (run / name).write_text(json.dumps(old | more(old)))
-    found = outcome.read(run)
-    assert found.part == "test" and found.heard_before
+    return run
+
+
+@pytest.mark.parametrize(
+    ("protocol", "heard_before", "says"),
+    [
+        ("random-80-20", True, "from whom it had also learned (random-80-20)"),
+        ("ravdess-5fold", False, "whom it had never heard (ravdess-5fold, group 1)"),
+    ],
+)
+def test_a_run_with_a_test_shows_that(run, protocol, heard_before, says):
+    found = outcome.read(with_a_test(run, protocol))
+    assert found.part == "test" and found.heard_before == heard_before
     assert len(found.answers.table) == 16
+    assert outcome.tried(found).startswith(f"Tried on 16 recordings of 2 speakers, {says}")
 
 
 @pytest.mark.parametrize("name", ["recipe.json", "run.json", "metrics.json", "predictions.parquet"])

@@ -32,6 +32,12 @@ def test_one_epoch_is_a_point():
     assert figure.layout.yaxis.tickformat == ".0%"
 
 
+@pytest.mark.parametrize(("rounds", "step"), [(1, 1), (4, 1), (10, None)])
+def test_rounds_are_counted_whole(rounds, step):
+    figure = plots_training.over_epochs(EVENTS[:rounds], {"val_uar": "others"})
+    assert figure.layout.xaxis.dtick == step and figure.layout.xaxis.title.text == "round"
+
+
 @pytest.mark.parametrize(("rates", "written"), [(True, ["75", "25", "", "100"]), (False, None)])
 def test_each_cell_of_a_confusion_can_be_chosen(rates, written):
     labels = ("happy", "sad")
@@ -65,6 +71,7 @@ def test_reliability_shows_both():
     assert list(before.x) == [each.confidence for each in bins]
     assert list(after.y) == [each.accuracy for each in bins[:2]]
     assert max(before.marker.size) <= 26
+    assert before.cliponaxis is after.cliponaxis is False, "what is always right is cut off"
 
 
 @pytest.mark.parametrize(("threshold", "marked"), [(0.5, True), (1.1, False)])
@@ -75,6 +82,7 @@ def test_coverage_marks_the_threshold(threshold, marked):
     if marked:
         (x,) = figure.data[1].x
         assert x == pytest.approx((curve.thresholds >= threshold).sum() / len(curve.x), abs=0.05)
+        assert figure.data[1].cliponaxis is False
     assert not figure.layout.showlegend
 
 

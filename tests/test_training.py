@@ -26,6 +26,7 @@ from ser_core import (
     training,
 )
 from ser_core.card import Robustness
+from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
 from ser_core.robustness import CONDITIONS
 from tests.helpers import ROOT, TOY
@@ -354,7 +355,7 @@ def test_a_run_folder_says_everything(tmp_path):
 
 def test_a_fold_that_is_not_there_gets_a_sentence(tmp_path):
     loaded = recipe.load("swift", TOY)
-    with pytest.raises(training.TrainingError, match="no fold 1; its folds are 0 to 0"):
+    with pytest.raises(UndertoneError, match="no fold 1; its folds are 0 to 0"):
         training.train(loaded, dataset.load(loaded), tmp_path, protocol="random-80-20", fold=1)
 
 
@@ -450,6 +451,9 @@ def test_only_the_same_run_is_gone_on_with(tmp_path):
         training.train(other, data, tmp_path, resume=True)
     with pytest.raises(training.TrainingError, match="another split"):
         training.train(loaded, data, tmp_path, protocol="random-80-20", resume=True)
+    (tmp_path / "split.json").write_text("{")
+    with pytest.raises(training.TrainingError, match="is damaged; begin a new one"):
+        training.train(loaded, data, tmp_path, resume=True)
 
 
 def test_a_full_disk_gets_a_sentence_and_loses_nothing(tmp_path, monkeypatch):
@@ -512,6 +516,13 @@ def test_a_few_recordings_that_cannot_be_read_are_left_out_and_counted(
 
 def killed(*task, robustness):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_where_no_fold_can_be_kept_there_is_a_sentence(tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    folder = tmp_path / "runs" / "svm"
+    with pytest.raises(UndertoneError, match="cannot be written: Not a directory; what is done"):
+        crossval.crossval(recipe.load("svm"), "random-80-20", folder, seeds=1, jobs=1)
 
 
 def test_a_fold_whose_process_is_killed_gets_a_sentence(tmp_path, monkeypatch):

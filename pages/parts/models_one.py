@@ -9,7 +9,7 @@ import streamlit as st
 from pages.parts import models_file
 from pages.parts.answer import named
 from pages.parts.hearing import plain, recognizer
-from ser_core import architecture, audio, comparison, plots_models, shelf
+from ser_core import architecture, audio, comparison, outcome, plots_models, shelf
 from ser_core.card import results_in_words
 from ser_core.comparison import Latency
 from ser_core.errors import UndertoneError
@@ -151,7 +151,7 @@ def _about(model: Model) -> None:
 
 def _results(model: Model) -> None:
     if not model.card.evaluation:
-        st.markdown("This model has not been tested, so its answers deserve no trust yet.")
+        _own_test(model)
         return
     st.table(
         results_in_words(model.card, PROTOCOLS),
@@ -161,6 +161,26 @@ def _results(model: Model) -> None:
     st.caption(
         "Mean ± standard deviation over several trainings by the model's recipe. Believe the rows "
         "about unseen speakers."
+    )
+
+
+def _own_test(model: Model) -> None:
+    """Say how a model did in the test of its own training, if it had one."""
+    try:
+        known = outcome.read(model.folder.parent)
+    except UndertoneError:
+        known = None  # imported, or moved here without its figures
+    if known is None or known.part != "test":
+        st.markdown("This model has not been tested, so its answers deserve no trust yet.")
+        return
+    scores = known.scores
+    st.markdown(
+        f"**{scores['accuracy']:.0%} right**, {scores['uar']:.0%} as a mean over the emotions "
+        f"(UAR). {plain(outcome.tried(known))}."
+    )
+    st.caption(
+        "The test of this one training; the table at the top of the page has whole protocols, as "
+        "`python -m ser_core crossval` measures them."
     )
 
 

@@ -73,10 +73,10 @@ def learning(events: Sequence[dict], *, best: int = 0) -> None:
                 alt=f"{title} over {len(events)} rounds",
             )
     kept = f" The dashed line is round {best}, whose weights were kept." if best else ""
+    fitted = " Dotted: the parabola that fits best." if fits else ""
     st.caption(
         "Violet: those kept aside to check it (validation). Orange: what it learns from, with "
-        f"its changes, as it learns; so orange may be worse.{kept} Dotted: the parabola that fits "
-        "best."
+        f"its changes, as it learns; so orange may be worse.{kept}{fitted}"
     )
     if fits:
         rows = [
@@ -164,8 +164,9 @@ def _groups(known: Outcome) -> None:
     )
     st.caption(
         "*Recall*: of the recordings with this emotion, how many it heard as it. *Precision*: of "
-        "those that it heard as this emotion, how many were. *F1* is high only if both are. "
-        "*Recordings*: how many there were (support)."
+        "those that it heard as this emotion, how many were. *F1* is high only if both are; its "
+        f"mean over the emotions (macro F1) is {known.scores['macro_f1']:.0%}. *Recordings*: how "
+        "many there were (support)."
     )
     for title, column in (("Women and men", "sex"), ("Speakers", "speaker")):
         found = curves.by_group(known.answers.table, column).reset_index()
@@ -230,7 +231,8 @@ def _sureness(known: Outcome) -> None:
             key="train-coverage",
             alt=f"Accuracy over coverage; at the threshold {said}",
         )
-        st.markdown(f"If it says “I can't tell” below {threshold:.0%}: **{said}**.")
+        withheld = f"If it says “I can't tell” below {threshold:.0%}"
+        st.markdown(f"{withheld if threshold else 'If it always answers'}: **{said}**.")
         st.caption(
             "From right to left, the least sure answers are withheld first. The diamond is the "
             "threshold that was chosen on the validation part."

@@ -54,13 +54,13 @@ def show(known: Outcome, status: Status) -> None:
                 key=f"train-get-{label}",
             )
     about, metrics = known.about, known.metrics
-    counts = about["utterances"]
+    counts, seconds = about["utterances"], metrics["seconds"]
     lines = {
         "Recordings": f"{counts['train']:,} to learn from, {counts['validation']:,} for "
         f"validation, {counts['test']:,} for the test",
         "Left out": f"{len(about['left_out'])} that could not be read",
         "Weights": f"{metrics['parameters']:,}",
-        "Time": f"{metrics['seconds']:,.1f} s",
+        "Time": f"{seconds:,.{0 if seconds >= 10 else 1}f} s",
         "Seed": about["seed"],
         "Made with": ", ".join(f"{name} {number}" for name, number in about["environment"].items()),
     }

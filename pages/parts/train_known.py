@@ -55,9 +55,14 @@ def _beforehand(name: str) -> bool:
     st.subheader("As we measured it", anchor=False)
     known, new = found
     _draw(known, new, key="beforehand")
-    seeds = f"mean of {new['seeds']} trainings" if new.get("seeds") else "mean"
-    st.caption(f"{plan.LEAKY} and {new['protocol']}, {seeds} each.")
+    st.caption(f"{_times(plan.LEAKY, known)}; {_times(new['protocol'], new)}.")
     return True
+
+
+def _times(protocol: str, row: Mapping) -> str:
+    """Say how often a recipe was measured by a protocol."""
+    seeds = row.get("seeds", "several")
+    return f"{protocol}, {'one training' if seeds == 1 else f'mean of {seeds} trainings'}"
 
 
 def _here(name: str, manifests: Mapping[str, pd.DataFrame]) -> bool:

@@ -96,10 +96,9 @@ def describe(loaded: Recipe) -> None:
     elif claim.accuracy is None:
         st.markdown(f"{said} Its authors give no figure.")
     else:
-        leaky = claim.protocol == plan.LEAKY
+        known = ", tested on voices that it knows" if claim.protocol == plan.LEAKY else ""
         st.markdown(
-            f"{said} Its authors claim **{claim.accuracy:.0%} right**"
-            + (", tested on voices that it knows." if leaky else f" ({claim.protocol}).")
+            f"{said} Its authors claim **{claim.accuracy:.0%} right**{known} ({claim.protocol})."
         )
 
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.parts import models_one, train_figures, train_now
 from pages.parts.hearing import plain
-from ser_core import jobs, outcome, plan, shelf
+from ser_core import jobs, outcome, shelf
 from ser_core.errors import UndertoneError
 from ser_core.jobs import State, Status
 from ser_core.outcome import Outcome
@@ -88,21 +88,7 @@ def _headline(known: Outcome) -> None:
         st.metric("Guessing", f"{guess:.3g}%", border=True, width=150)
     people = ", ".join(speaker for speaker in known.speakers[:12])
     people += " …" if len(known.speakers) > 12 else ""
-    tried = f"Tried on {scores['n']:,} recordings of {len(known.speakers)} speakers"
-    if known.part == "validation":
-        worth = (
-            "who also decided when it stopped learning (validation): nobody was kept aside for a "
-            "test, so expect a little less"
-        )
-    elif known.heard_before:
-        worth = (
-            f"from whom it had also learned ({plan.LEAKY}): expect much less with voices that it "
-            "does not know"
-        )
-    else:
-        fold = known.about["fold"] + 1
-        worth = f"whom it had never heard ({known.protocol}, group {fold})"
-    st.markdown(f"{tried}, {worth}.")
+    st.markdown(f"{outcome.tried(known)}.")
     st.caption(f"Speakers: {plain(people)}")
 
 

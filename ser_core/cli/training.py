@@ -15,6 +15,7 @@ from ser_core.cli.common import (
     show_progress,
     show_robustness,
 )
+from ser_core.errors import UndertoneError
 
 
 def train(
@@ -40,8 +41,8 @@ def train(
     from ser_core import recipe as recipes
     from ser_core.recognizer import runs_dir
 
-    if protocol:
-        splits.fold_count(protocol)
+    if protocol:  # before the recordings are prepared, which may take minutes
+        splits.check_fold(protocol, fold)
     loaded = recipes.load(recipe, settings)
     rows = tuple(row for path in evaluation for row in protocols.read_evaluations(path, loaded))
     tables = [heldouts.read(path, recipe=loaded.digest) for path in heldout]
@@ -124,6 +125,8 @@ def crossval(
 
     splits.fold_count(protocol)
     loaded = recipes.load(recipe, settings)
+    if voices:  # before hours of training
+        fold_results.check_voice(loaded)
     folder = runs_dir() / "crossval" / f"{loaded.name}-{loaded.digest}" / protocol
     with progress_bars() as progress:
         clips, folds = (progress.add_task(name, visible=False) for name in ("features", "folds"))
@@ -150,7 +153,13 @@ def crossval(
         )
     if heldout:
         table = protocols.heldout_table(loaded, protocol, data.manifest, results)
-        heldouts.write([table], heldout)
+        try:
+            heldouts.write([table], heldout)
+        except OSError as error:
+            raise UndertoneError(
+                f"{heldout} cannot be written: {error.strerror or error}; every fold is kept: run "
+                "the same command again with another --heldout"
+            ) from None
     command = protocols.command(
         recipe, protocol, seeds, voices=voices, robustness=robustness, settings=settings
     )

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from ser_core import bundle, heldout, recognizer, shelf
 from ser_core.recognizer import find_model
 from tests.helpers import ROOT
 from tests.pages.test_recognize import TITLES
+from tests.test_outcome import with_a_test
 
 SWIFT = find_model("swift")
 
@@ -120,6 +122,20 @@ def test_a_model_without_results_deserves_no_trust(runs, mine, page):
     look_at(page, "mine")
     page.session_state.look = "All results"
     assert "has not been tested" in said(page.run())
+
+
+@pytest.mark.parametrize("protocol", [None, "random-80-20", "ravdess-5fold"])
+def test_the_test_of_its_own_training_is_told(runs, toy_run, page, protocol):
+    run = shutil.copytree(toy_run, runs / "toy")
+    if protocol:
+        with_a_test(run, protocol)
+    page.run()
+    look_at(page, "toy")
+    page.session_state.look = "All results"
+    page.run()
+    assert ("has not been tested" in said(page)) == (protocol is None)
+    tried = f"Tried on 16 recordings of 2 speakers.*{protocol}"
+    assert bool(re.search(tried, said(page).replace("\\", ""))) == (protocol is not None)
 
 
 def test_a_toy_that_was_trained_here_is_shown(runs, toy_run, page):

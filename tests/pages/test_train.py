@@ -115,7 +115,7 @@ def test_before_it_starts_one_sees_what_will_happen(recordings, train):
 
 def test_a_recipe_says_what_its_authors_claim(recordings, train):
     train.selectbox(key="train-recipe").select("cnn-refined").run()
-    assert "claim **83% right**, tested on voices that it knows" in words(train)
+    assert "claim **83% right**, tested on voices that it knows (random-80-20)" in words(train)
     train.selectbox(key="train-recipe").select("cnn-bilstm-four").run()
     assert "also used TESS" in words(train)
     train.selectbox(key="train-recipe").select("svm").run()
@@ -308,6 +308,39 @@ def test_people_are_scored(results):
     assert set(sexes.Who) == {"female", "male"} and len(speakers) == 2
 
 
+@pytest.mark.parametrize(
+    ("threshold", "says"),
+    [(0.0, "If it always answers: **100% answered"), (0.25, "“I can't tell” below 25%")],
+)
+def test_a_threshold_of_zero_withholds_nothing(finished, recordings, train, threshold, says):
+    file = finished / "metrics.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"threshold": threshold}))
+    tab(view(train, "Results"), "Sureness")
+    assert says in words(train)
+
+
+@pytest.mark.parametrize(("seconds", "says"), [(1.34, "1.3 s"), (1539.4, "1,539 s")])
+def test_the_time_it_took_is_rounded(finished, recordings, train, seconds, says):
+    file = finished / "metrics.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"seconds": seconds}))
+    tab(view(train, "Results"), "Files")
+    assert f"**Time:** {says}" in words(train).replace("\\", "")
+
+
+def test_the_report_has_its_mean(results):
+    tab(results, "Emotions and people")
+    macro_f1 = outcome.read(jobs.run_folder("toy")).scores["macro_f1"]
+    assert f"(macro F1) is {macro_f1:.0%}" in words(results)
+
+
+@pytest.mark.parametrize(("rounds", "fitted"), [(2, False), (40, True)])
+def test_a_parabola_is_spoken_of_where_one_is_fitted(finished, results, rounds, fitted):
+    lines = (finished / "events.jsonl").read_text().splitlines(keepends=True)
+    (finished / "events.jsonl").write_text("".join(lines[:rounds]))
+    tab(results, "Learning")
+    assert ("parabola that fits best" in words(results)) == fitted
+
+
 def test_everything_can_be_taken_away(results):
     tab(results, "Files")
     assert {each.label for each in results.get("download_button")} == {
@@ -335,7 +368,15 @@ def test_what_was_measured_beforehand_is_shown_at_once(train, tmp_path):
     view(train, "Known or new voices")
     (chart,) = train.get("plotly_chart")
     assert f"{KNOWN['uar']:.0%} with voices it knows, 35% with voices" in chart.proto.alt
-    assert "Why they differ" in words(train) and "mean of 3 trainings" in words(train)
+    assert "Why they differ" in words(train)
+    assert "random-80-20, mean of 3 trainings; ravdess-5fold, mean of 3 trainings." in words(train)
+
+
+def test_each_figure_says_how_often_it_was_measured(train, tmp_path):
+    systems = [SYSTEM | {"ravdess-5fold": NEW | {"seeds": 1}}]
+    (tmp_path / "systems.json").write_text(json.dumps(systems))
+    view(train, "Known or new voices")
+    assert "random-80-20, mean of 3 trainings; ravdess-5fold, one training." in words(train)
 
 
 def test_an_incomplete_corpus_cannot_show_the_difference(recordings, train):
