@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
@@ -26,6 +27,7 @@ class RecipeError(UndertoneError):
     """A recipe cannot be used; the message names the key and what is allowed."""
 
 
+_NAME = re.compile(r"\w[\w .-]*")  # of the folder of a run, too
 Positive = Annotated[int, Ge(1)]
 Share = Annotated[float, Interval(ge=0, lt=1)]
 Label = Literal[tuple(EMOTIONS)]
@@ -295,6 +297,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check what types alone cannot."""
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"the name {self.name!r} cannot be that of a folder; take letters, digits, - and _"
+            )
         if len(set(self.labels)) < len(self.labels):
             raise ValueError("a label is named twice")
         log_mel = isinstance(self.features, FeatureSpec)

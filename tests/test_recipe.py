@@ -28,6 +28,8 @@ def test_every_shipped_recipe_loads(name):
         ("augmentation.mixup=-1", "augmentation.mixup"),
         ("augmentation.noise=7", "augmentation.noise"),
         ('labels=["happy", "happy"]', "named twice"),
+        ("name=../x", "cannot be that of a folder"),
+        ('name=""', "cannot be that of a folder"),
         ("training.averaging=2", "less than 1"),
         ("training.epochs=many", "'many'"),
         ("training.best=f1", "'loss' or 'uar'"),
