@@ -202,7 +202,7 @@ def _knobs(base: Recipe, name: str) -> list[str]:
             "Dropout", 0.0, 0.8, base.network.dropout, 0.05, **keep("dropout")
         )
         if known := plan.starts(base):
-            found["training.start"] = one.selectbox(
+            found["training.start"] = two.selectbox(
                 "Begin with",
                 ["", *known],
                 format_func=lambda model: f"what {model} has learned" if model else "nothing",
