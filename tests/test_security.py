@@ -67,12 +67,17 @@ def test_a_danger_would_be_found(text, danger):
     "wish", ["../../evil", "/etc/passwd", "..", "a/b", "a\\b", ".hidden", "", "a\0b", "x" * 500]
 )
 def test_whatever_a_recipe_or_a_card_is_called_its_folder_is_a_run(runs, wish):
-    loaded = recipe.load("lstm", [f"name='{wish}'"] if wish.isprintable() else [])
-    name = shelf.free_name(loaded.name if wish.isprintable() else wish)
+    name = shelf.free_name(wish)
     assert (runs / name).resolve().parent == runs.resolve()
     assert not name.startswith(".") and len(name) <= 64
     with pytest.raises(UndertoneError):
         shelf.check_name(wish)
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/etc/passwd", "..", "a/b", "a\\b", ".hidden", ""])
+def test_a_recipe_whose_name_is_a_path_is_refused(name):
+    with pytest.raises(UndertoneError, match="cannot be that of a folder"):
+        recipe.load("lstm", [f"name='{name}'"])
 
 
 def test_a_profile_larger_than_any_is_not_even_read():
