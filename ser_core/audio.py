@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -41,11 +42,11 @@ _FFMPEG_OPTIONS = {
 _FFMPEG_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
 _BLOCK = 1 << 17  # samples over all channels decoded at a time
-# Samples that are decoded at most: two hours of six channels at 48 kHz. The silence in a small file
-# may otherwise be that of hundreds of hours. A lone channel counts as four, for it is costly to
-# resample.
-_MOST_SAMPLES = 7_200 * 48_000 * 6
-_LEAST_CHANNELS = 4
+# Samples that are decoded at most: two hours of four channels at 48 kHz. Silence in a small file
+# may otherwise be that of hundreds of hours. One channel or two count as three, for the mean of
+# the channels is costly to resample.
+_MOST_SAMPLES = 7_200 * 48_000 * 4
+_LEAST_CHANNELS = 3
 _TRIM_HOP = 512  # librosa's default; its frames of 2048 samples are four hops long
 
 
@@ -172,7 +173,13 @@ def _decode(
 
 
 def _by_soundfile(data: bytes, max_seconds: float) -> np.ndarray:
-    return _mono(_soundfile_blocks, data, max_seconds)
+    return _mono(partial(_soundfile_blocks, max_seconds=max_seconds), data, max_seconds)
+
+
+def _too_long(max_seconds: float) -> AudioError:
+    return AudioError(
+        f"the recording is longer than {max_seconds / 60:g} minutes; cut it into pieces"
+    )
 
 
 def _mono(
@@ -186,9 +193,7 @@ def _mono(
     for piece in _resample((rate, downmix(block)) for rate, block in _bounded(decoder(data))):
         sound += piece.data
         if len(sound) > max_seconds * SAMPLE_RATE * 4:
-            raise AudioError(
-                f"the recording is longer than {max_seconds / 60:g} minutes; cut it into pieces"
-            )
+            raise _too_long(max_seconds)
     if not sound:
         raise EOFError("there is not one sample")
     if not downmix.finite:
@@ -289,10 +294,14 @@ class _Straight(soundfile.SoundFile):
         return False
 
 
-def _soundfile_blocks(data: bytes) -> Iterator[tuple[int, np.ndarray]]:
+def _soundfile_blocks(data: bytes, max_seconds: float) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the rate and float32 `(n, channels)`, block by block."""
     # Without a name, or soundfile would take the format from its ending.
     with _Straight(_Bytes(data)) as file:
+        # Ogg's length is that of its last page, which is there, not the promise of a header that
+        # may be of more than the file has; and Opus takes longest to decode.
+        if file.format == "OGG" and file.frames > max_seconds * file.samplerate:
+            raise _too_long(max_seconds)
         frames = max(1, _BLOCK // file.channels)
         while len(block := file.read(frames, dtype="float32", always_2d=True)):
             yield file.samplerate, block

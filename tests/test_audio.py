@@ -370,6 +370,21 @@ def test_a_clip_as_long_as_the_limit_is_read():
         audio.read(encode(tone(16_000)), max_seconds=1.99)
 
 
+@pytest.mark.parametrize("subtype", ["OPUS", "VORBIS"])
+def test_of_an_ogg_that_is_too_long_nothing_is_decoded(subtype, monkeypatch):
+    content = encode(tone(16_000), 16_000, "OGG", subtype)
+    monkeypatch.setattr(soundfile.SoundFile, "read", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(audio.AudioError, match="longer"):
+        audio.read(content, max_seconds=1.9)
+
+
+@pytest.mark.parametrize("subtype", ["OPUS", "VORBIS"])
+def test_an_ogg_is_as_long_as_what_is_left_of_it(subtype):
+    content = encode(np.random.default_rng(0).normal(0, 0.1, 480_000), 16_000, "OGG", subtype)
+    rest = audio.read(content[: len(content) // 3], max_seconds=20)
+    assert 5 < rest.duration < 15
+
+
 @pytest.mark.parametrize("stated", [0, 2**31, 2**32 - 1])
 def test_length_in_the_header_is_not_believed(stated):
     payload = (32_767 * tone(16_000)).astype("<i2").tobytes()
