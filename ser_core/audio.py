@@ -21,6 +21,7 @@ from ser_core.quality import LEAST_SPEECH, Issue, Quality, quality  # noqa: F401
 from ser_core.speech import ACTIVITY_HOP, speech_activity, voice_activity  # noqa: F401
 
 SAMPLE_RATE = 16_000
+MOST_BYTES = 512_000_000  # of one recording
 
 # libsndfile is exact and fastest for what begins with these. MP3 is left to FFmpeg because
 # libsndfile's MP3 decoder writes to stderr, about sound files too.
@@ -83,7 +84,7 @@ def read(
     source: str | Path | bytes | bytearray | memoryview | BinaryIO,
     *,
     name: str | None = None,
-    max_bytes: int = 512_000_000,
+    max_bytes: int = MOST_BYTES,
     max_seconds: float = 7_200,
     by_ffmpeg: Callable[[bytes, float], np.ndarray] = by_ffmpeg,
 ) -> Clip:

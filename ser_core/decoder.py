@@ -1,10 +1,10 @@
-"""Lets FFmpeg decode what strangers send in a process of its own, which may die of it.
+"""Lets FFmpeg decode what strangers have made in a process of its own, which may die of it.
 
 FFmpeg believes what a file says about itself: 10 kB that announced 80 million samples took 3 GB,
 and every further track of the kind as much again. Here a file may take `_MEMORY` and `_SECONDS`,
 and can open no other file and no socket. The process is forked from one that has FFmpeg loaded
 (48 MB), which doubles or trebles the 5 ms that an MP3 of 4 s takes, where one begun anew takes
-230 ms; files of one's own, and what libsndfile decodes, are better decoded right here.
+230 ms; a corpus, and what libsndfile decodes, are better decoded right here.
 
     python -m ser_core.decoder DESCRIPTOR     is that process
 """
@@ -32,13 +32,18 @@ _HEAD = struct.Struct("<4sQ")  # what came of it, and of how many bytes that is
 _CLIP, _REFUSED, _FAILED = b"clip", b"refu", b"fail"
 
 
-def read(source: str | Path | bytes | BinaryIO, *, name: str | None = None) -> audio.Clip:
+def read(
+    source: str | Path | bytes | BinaryIO,
+    *,
+    name: str | None = None,
+    max_bytes: int = audio.MOST_BYTES,
+) -> audio.Clip:
     """Decode a recording that is not trusted; otherwise as `audio.read`.
 
     Raises:
         AudioError: as there, or it takes more memory or time than a recording does.
     """
-    return audio.read(source, name=name, by_ffmpeg=_apart)
+    return audio.read(source, name=name, max_bytes=max_bytes, by_ffmpeg=_apart)
 
 
 def _apart(data: bytes, max_seconds: float) -> np.ndarray:

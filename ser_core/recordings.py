@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
 
-from ser_core import audio
+from ser_core import audio, decoder
 from ser_core.errors import UndertoneError
 
 # What is listened to in a folder; a glob or a table may name whatever it likes.
@@ -19,7 +19,7 @@ SUFFIXES = frozenset(
     ".mkv .mov .mp2 .mp3 .mp4 .mpeg .mpg .oga .ogg .ogv .opus .sph .tta .voc .w64 .wav .wave .webm "
     ".wma .wmv .wv".split()
 )
-_MOST_BYTES = 512_000_000  # of one recording, as `audio.read` has it
+_MOST_BYTES = audio.MOST_BYTES
 
 
 def listed(source: str, *, on_other: Callable[[], None] = lambda: None) -> Iterator[str]:
@@ -46,14 +46,14 @@ def listed(source: str, *, on_other: Callable[[], None] = lambda: None) -> Itera
 
 
 def read(name: str) -> audio.Clip:
-    """Decode the recording of a name.
+    """Decode the recording of a name; an archive may hold what does harm.
 
     Raises:
         AudioError: this recording cannot be used.
         UndertoneError: no recording of its kind can: the driver of its URL is not installed.
     """
     if os.path.isabs(name):
-        return audio.read(name, max_bytes=_MOST_BYTES)
+        return decoder.read(name, max_bytes=_MOST_BYTES)
     try:
         fs, path = place(name)
         with fs.open(path, "rb") as stream:
@@ -65,7 +65,7 @@ def read(name: str) -> audio.Clip:
         raise audio.AudioError(
             f"the file cannot be read ({reason(error)}); check that it is there and open to you"
         ) from None
-    return audio.read(content, name=PurePath(path).name, max_bytes=_MOST_BYTES)
+    return decoder.read(content, name=PurePath(path).name, max_bytes=_MOST_BYTES)
 
 
 def is_url(name: str) -> bool:

@@ -56,8 +56,19 @@ def write(folder, files):
 
 def hear(folder, options=None, *, where="apart", seconds=900):
     """What came of each file, in how many seconds and how much work; the most memory it took."""
+    command = ["-c", HEAR, str(folder), json.dumps(options or {}), where]
+    code, printed, complaints, memory = watched(command, seconds)
+    lines = [json.loads(line) for line in printed.splitlines()]
+    # A crash, and one that hangs, are of the file after the last one.
+    last = lines[-1][0] if lines else "none"
+    assert code == 0 and complaints == "", f"after {last}: {complaints}"
+    return {name: rest for name, *rest in lines}, memory
+
+
+def watched(arguments, seconds):
+    """The status and output of a Python process; the most memory that it or a child took."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HEAR, str(folder), json.dumps(options or {}), where],
+        [sys.executable, *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -72,11 +83,7 @@ def hear(folder, options=None, *, where="apart", seconds=900):
     finally:
         process.kill()
         watch.join()
-    lines = [json.loads(line) for line in printed.splitlines()]
-    # A crash, and one that hangs, are of the file after the last one.
-    last = lines[-1][0] if lines else "none"
-    assert process.returncode == 0 and complaints == "", f"after {last}: {complaints}"
-    return {name: rest for name, *rest in lines}, max(most)
+    return process.returncode, printed, complaints, max(most)
 
 
 def memory_while(process):
@@ -297,6 +304,18 @@ def test_what_is_refused_apart_is_refused_in_the_same_words():
         with pytest.raises(audio.AudioError) as apart:
             decoder.read(content)
         assert str(apart.value) == str(here.value)
+
+
+def test_the_command_line_takes_no_gigabyte_either(tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.m4a").write_bytes(containers.sample_table(80_000_000))
+    files = map(str, sorted(tmp_path.iterdir()))
+    code, _, said, memory = watched(["-m", "ser_core", "predict", *files], 300)
+    assert code == 2 and said.count("no sound can be decoded") == 3
+    assert memory < 1e9
+    batch = ["batch", str(tmp_path), "--output", str(tmp_path / "out.parquet")]
+    code, _, said, memory = watched(["-m", "ser_core", *batch], 300)
+    assert code == 0 and memory < 1e9, said
 
 
 def test_after_a_crash_it_goes_on():
