@@ -25,7 +25,9 @@ MOST_BYTES = 512_000_000  # of one recording
 
 # libsndfile is exact and fastest for what begins with these. MP3 is left to FFmpeg because
 # libsndfile's MP3 decoder writes to stderr, about sound files too.
-_SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff")
+_SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd")
+# Of these it writes to stdout if they are damaged, but FFmpeg knows less of them.
+_RARE_MAGIC = b"caff"
 
 _FFMPEG_OPTIONS = {
     # FFmpeg also knows playlists and session descriptions (HLS, DASH, concat, SDP …), which make
@@ -75,9 +77,11 @@ class Clip:
         return len(self.samples) / self.sample_rate
 
 
-def by_ffmpeg(data: bytes, max_seconds: float) -> np.ndarray:
+def decode_rare(data: bytes, max_seconds: float) -> np.ndarray:
     """Return float32 `(n,)` at 16 kHz, as `read` does; on damaged files, raise anything."""
-    return _mono(_ffmpeg_blocks, data, max_seconds)
+    if data.startswith(_RARE_MAGIC):
+        return _first_of((_by_soundfile, _by_ffmpeg), data, max_seconds)
+    return _by_ffmpeg(data, max_seconds)
 
 
 def read(
@@ -86,7 +90,7 @@ def read(
     name: str | None = None,
     max_bytes: int = MOST_BYTES,
     max_seconds: float = 7_200,
-    by_ffmpeg: Callable[[bytes, float], np.ndarray] = by_ffmpeg,
+    rare: Callable[[bytes, float], np.ndarray] = decode_rare,
 ) -> Clip:
     """Decode a recording of any format, rate and channel count to 16 kHz mono.
 
@@ -99,7 +103,7 @@ def read(
         name: what to call the clip; by default the file's name, or "recording".
         max_bytes: refuse larger files.
         max_seconds: refuse longer recordings; decoding stops there, whatever the header says.
-        by_ffmpeg: decodes what libsndfile does not; `decoder` has one for files of strangers.
+        rare: decodes what is not left to libsndfile; `decoder` has one for files of strangers.
 
     Returns:
         A clip of at least one sample.
@@ -107,7 +111,7 @@ def read(
     Raises:
         AudioError: the source cannot be read, is not a recording, or exceeds a limit.
     """
-    samples = _decode(_read_bytes(source, max_bytes), max_seconds, by_ffmpeg)
+    samples = _decode(_read_bytes(source, max_bytes), max_seconds, rare)
     peak = max(samples.max(), -samples.min())
     if peak > 1:
         samples /= peak
@@ -155,12 +159,18 @@ def _read_stream(stream: BinaryIO, max_bytes: int) -> bytes:
 
 
 def _decode(
-    data: bytes, max_seconds: float, by_ffmpeg: Callable[[bytes, float], np.ndarray]
+    data: bytes, max_seconds: float, rare: Callable[[bytes, float], np.ndarray]
+) -> np.ndarray:
+    usual = (_by_soundfile,) if data.startswith(_SOUNDFILE_MAGIC) else ()
+    return _first_of((*usual, rare), data, max_seconds)
+
+
+def _first_of(
+    decoders: Iterable[Callable[[bytes, float], np.ndarray]], data: bytes, max_seconds: float
 ) -> np.ndarray:
     """Return float32 `(n,)` at 16 kHz from the first decoder that gets through the file."""
-    decoders = (_by_soundfile, by_ffmpeg)
     cause = None
-    for decode in decoders if data.startswith(_SOUNDFILE_MAGIC) else decoders[1:]:
+    for decode in decoders:
         try:
             return decode(data, max_seconds)
         except AudioError:
@@ -175,6 +185,10 @@ def _decode(
 
 def _by_soundfile(data: bytes, max_seconds: float) -> np.ndarray:
     return _mono(partial(_soundfile_blocks, max_seconds=max_seconds), data, max_seconds)
+
+
+def _by_ffmpeg(data: bytes, max_seconds: float) -> np.ndarray:
+    return _mono(_ffmpeg_blocks, data, max_seconds)
 
 
 def _too_long(max_seconds: float) -> AudioError:

@@ -4,7 +4,7 @@ FFmpeg believes what a file says about itself: 10 kB that announced 80 million s
 and every further track of the kind as much again. Here a file may take `_MEMORY` and `_SECONDS`,
 and can open no other file and no socket. The process is forked from one that has FFmpeg loaded
 (48 MB), which doubles or trebles the 5 ms that an MP3 of 4 s takes, where one begun anew takes
-230 ms; a corpus, and what libsndfile decodes, are better decoded right here.
+230 ms; a corpus, and most of what libsndfile decodes, are better decoded right here.
 
     python -m ser_core.decoder DESCRIPTOR     is that process
 """
@@ -43,7 +43,7 @@ def read(
     Raises:
         AudioError: as there, or it takes more memory or time than a recording does.
     """
-    return audio.read(source, name=name, max_bytes=max_bytes, by_ffmpeg=_apart)
+    return audio.read(source, name=name, max_bytes=max_bytes, rare=_apart)
 
 
 def _apart(data: bytes, max_seconds: float) -> np.ndarray:
@@ -133,7 +133,7 @@ def _answer(connection: socket.socket) -> None:
         resource.setrlimit(limit, (most, most))
     signal.alarm(_PATIENCE)
     try:
-        kind, answer = _CLIP, audio.by_ffmpeg(data, max_seconds).data.cast("B")
+        kind, answer = _CLIP, audio.decode_rare(data, max_seconds).data.cast("B")
     except audio.AudioError as error:
         kind, answer = _REFUSED, str(error).encode()
     except MemoryError:

@@ -318,6 +318,15 @@ def test_the_command_line_takes_no_gigabyte_either(tmp_path):
     assert code == 0 and memory < 1e9, said
 
 
+def test_a_damaged_file_adds_nothing_to_what_a_command_prints(tmp_path):
+    """As libsndfile does where the table of Apple Lossless sound's packets is damaged."""
+    whole = ORDINARY["alac.caf"]
+    table = whole.index(b"pakt") + 36
+    (tmp_path / "a.caf").write_bytes(whole[:table] + b"\xff" * 8 + whole[table + 8 :])
+    _, printed, *_ = watched(["-m", "ser_core", "predict", str(tmp_path / "a.caf"), "--json"], 300)
+    json.loads(printed)
+
+
 def test_after_a_crash_it_goes_on():
     """Whoever has died: the fork that decoded, or the process that it came from."""
     assert_sound(decoder.read(ORDINARY["m4a"]))
