@@ -320,6 +320,9 @@ def _ended(client, futures) -> Iterator:
             if future.status in ("finished", "error"):
                 yield future
                 continue
+            if future.status == "lost":  # with the worker that had done it; another does it again
+                futures.add(future)
+                continue
         elif client.status == "running":
             time.sleep(0.02)
             continue

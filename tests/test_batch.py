@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from distributed import Client, as_completed
 
 from ser_core import audio, batch, parts, recordings
 from ser_core.errors import UndertoneError
@@ -196,6 +197,25 @@ def test_a_killed_worker_of_a_cluster_costs_nothing(archive, expected, tmp_path,
     code, out, err = finished(process)
     assert code == 2 and not out and "Traceback" not in err
     assert err.splitlines()[-1].startswith("error: the cluster has gone; what is done stays")
+
+
+def test_what_is_lost_with_a_worker_is_done_again(dask):
+    _, address = dask("scheduler")
+    workers = [dask("worker")[0] for _ in range(2)]
+    with Client(address) as client:
+        client.wait_for_workers(2)
+        future = client.submit(os.getpid, pure=False)
+        done = as_completed([future], loop=client.loop)
+        first = future.result()
+        while not done.has_ready():
+            time.sleep(0.01)
+        for worker in workers:
+            if worker.pid == first:
+                worker.kill()
+        while future.status == "finished":
+            time.sleep(0.01)
+        [again] = batch._ended(client, done)
+        assert again.result() != first
 
 
 def test_a_cluster_that_cannot_help_gets_a_sentence(archive, tmp_path, dask, monkeypatch):
