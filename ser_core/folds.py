@@ -213,14 +213,8 @@ def _with_voice(
     speaker = manifest.speaker.to_numpy()[rows]
     rng = np.random.default_rng((result.seed, result.fold, clips))
     change = np.empty((len(rows), len(recipe.labels)))
-    for index, name in enumerate(speaker):
-        others = np.setdiff1d(np.flatnonzero(speaker == name), index)
-        if len(others) < clips:
-            raise UndertoneError(
-                f"{name} has {len(others)} other clips in the test part, but a voice is to be "
-                f"known from {clips}; ask for fewer"
-            )
-        heard = rng.choice(others, clips, replace=False)
+    for index in range(len(rows)):
+        heard = profile.draw_others(speaker, index, clips, rng)
         change[index] = profile.correction(of_clip[heard].mean(axis=0), clips, space)
     changed = logits + change[np.searchsorted(rows, window_row)]
     probabilities = evaluation.mean_by_clip(

@@ -70,13 +70,48 @@ def get_to_know(embeddings: np.ndarray, model: "Bundle") -> Voice:
     Raises:
         ProfileError: there are too few or too many clips.
     """
-    if not FEWEST <= len(embeddings) <= MOST:
-        raise ProfileError(
-            f"a voice profile is made of {FEWEST} to {MOST} clips, not {len(embeddings)}; "
-            f"{'add' if len(embeddings) < FEWEST else 'leave out'} some"
-        )
+    check_clips(len(embeddings))
     mean = tuple(round(float(value), 5) for value in np.mean(embeddings, axis=0))
     return Voice(model.card.name, model.card.files["model.onnx"], len(embeddings), mean)
+
+
+def check_clips(clips: int) -> None:
+    """Make sure that a profile can be made of so many clips.
+
+    Raises:
+        ProfileError: there are too few or too many.
+    """
+    if not FEWEST <= clips <= MOST:
+        raise ProfileError(
+            f"a voice profile is made of {FEWEST} to {MOST} clips, not {clips}; "
+            f"{'add' if clips < FEWEST else 'leave out'} some"
+        )
+
+
+def draw_others(
+    speakers: np.ndarray, index: int, clips: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw further clips of one clip's speaker, as the protocols `…+voice(clips)` have it.
+
+    Args:
+        speakers: `(n,)`, of each clip.
+        index: of the clip.
+        clips: how many others.
+        rng: draws.
+
+    Returns:
+        int `(clips,)`, their indices.
+
+    Raises:
+        UndertoneError: there are too few.
+    """
+    others = np.setdiff1d(np.flatnonzero(speakers == speakers[index]), index)
+    if len(others) < clips:
+        raise UndertoneError(
+            f"{speakers[index]} has {len(others)} other clips, but a voice is to be known from "
+            f"{clips}; ask for fewer"
+        )
+    return rng.choice(others, clips, replace=False)
 
 
 def correction(mean: np.ndarray, clips: int, space: Space) -> np.ndarray:

@@ -1,14 +1,14 @@
 """A served model against labelled recordings: what `evaluate` prints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
-from ser_core import audio, corpora, emotions, evaluation, splits
+from ser_core import audio, corpora, emotions, evaluation, profile, splits
 from ser_core.errors import UndertoneError
-from ser_core.recognizer import Recognizer
+from ser_core.recognizer import Prediction, Recognizer
 
 # Clips read and judged at once: enough for full batches.
 _CHUNK = 32
@@ -23,6 +23,7 @@ class Score:
         protocol: who was scored, seen from the model's training.
         model: name of the model.
         answered: share of recordings for which the model did not abstain.
+        selective_accuracy: share of right answers among those, None if there is no answer.
         skipped: recordings that could not be judged, and why.
     """
 
@@ -30,6 +31,7 @@ class Score:
     protocol: str
     model: str
     answered: float
+    selective_accuracy: float | None
     skipped: dict[str, str]
 
     def as_dict(self) -> dict:
@@ -39,8 +41,12 @@ class Score:
 
 
 def score(
-    recognizer: Recognizer, manifest: pd.DataFrame, *, on_clip: Callable[[], None] = lambda: None
-) -> Score:
+    recognizer: Recognizer,
+    manifest: pd.DataFrame,
+    *,
+    voices: Sequence[int] = (),
+    on_clip: Callable[[], None] = lambda: None,
+) -> list[Score]:
     """Score a model on a manifest, over the labels the manifest uses.
 
     Probabilities of other labels are left out before the likeliest one is taken. Recordings that
@@ -49,10 +55,16 @@ def score(
     Args:
         recognizer: the model.
         manifest: columns `path`, `emotion`, `speaker`.
+        voices: to be scored once more for each: from how many other recordings of the speaker,
+            drawn at random, the model knows the voice. What they express is not looked at.
         on_clip: called after each recording.
 
+    Returns:
+        The score without knowing any voice, then one for each of `voices`.
+
     Raises:
-        UndertoneError: the manifest has a label that the model does not know, or nothing readable.
+        UndertoneError: the manifest has a label that the model does not know, or nothing readable,
+            or a voice cannot be known from so many recordings.
     """
     labels = tuple(label for label in emotions.EMOTIONS if label in set(manifest.emotion))
     foreign = set(labels) - set(recognizer.card.labels)
@@ -61,7 +73,44 @@ def score(
             f"the model {recognizer.card.name} does not know {', '.join(sorted(foreign))}; leave "
             "those recordings out"
         )
-    probabilities, truth, answered, skipped = [], [], 0, {}
+    for clips in voices:
+        profile.check_clips(clips)
+    if voices and "" in set(manifest.speaker):
+        raise UndertoneError("to know a voice, know whose: name each recording's speaker")
+    rows, predictions, skipped = _heard(recognizer, manifest, on_clip)
+    if not predictions:
+        raise UndertoneError("none of the recordings could be judged")
+    truth = np.array([labels.index(row.emotion) for row in rows])
+    speakers = np.array([row.speaker for row in rows])
+    protocol = protocol_name(recognizer, manifest)
+
+    def scored(predictions: list[Prediction], protocol: str) -> Score:
+        chosen = np.array([[each.probabilities[label] for label in labels] for each in predictions])
+        answered = np.array([not each.abstained for each in predictions])
+        right = np.array([each.label for each in predictions]) == np.array(labels)[truth]
+        return Score(
+            report=evaluation.report(truth, chosen / chosen.sum(axis=1, keepdims=True), labels),
+            protocol=protocol,
+            model=recognizer.card.name,
+            answered=float(answered.mean()),
+            selective_accuracy=float(right[answered].mean()) if answered.any() else None,
+            skipped=skipped,
+        )
+
+    return [
+        scored(predictions, protocol),
+        *(
+            scored(_with_voices(recognizer, predictions, speakers, k), f"{protocol}, voice({k})")
+            for k in voices
+        ),
+    ]
+
+
+def _heard(
+    recognizer: Recognizer, manifest: pd.DataFrame, on_clip: Callable[[], None]
+) -> tuple[list, list[Prediction], dict[str, str]]:
+    """Return the rows that could be judged, what was heard in each, and why others could not."""
+    judged, predictions, skipped = [], [], {}
     for start in range(0, len(manifest), _CHUNK):
         clips, rows = [], []
         for row in manifest.iloc[start : start + _CHUNK].itertuples():
@@ -75,19 +124,22 @@ def score(
             if prediction.label is None:
                 skipped[str(row.path)] = prediction.reason
                 continue
-            chosen = np.array([prediction.probabilities[label] for label in labels])
-            probabilities.append(chosen / chosen.sum())
-            truth.append(labels.index(row.emotion))
-            answered += not prediction.abstained
-    if not truth:
-        raise UndertoneError("none of the recordings could be judged")
-    return Score(
-        report=evaluation.report(np.array(truth), np.stack(probabilities), labels),
-        protocol=protocol_name(recognizer, manifest),
-        model=recognizer.card.name,
-        answered=answered / len(truth),
-        skipped=skipped,
-    )
+            judged.append(row)
+            predictions.append(prediction)
+    return judged, predictions, skipped
+
+
+def _with_voices(
+    recognizer: Recognizer, predictions: list[Prediction], speakers: np.ndarray, clips: int
+) -> list[Prediction]:
+    embeddings = np.array([prediction.embedding for prediction in predictions])
+    rng = np.random.default_rng(clips)
+    changed = []
+    for index, prediction in enumerate(predictions):
+        heard = embeddings[profile.draw_others(speakers, index, clips, rng)]
+        voice = profile.get_to_know(heard, recognizer.bundle)
+        changed.append(recognizer.with_voice(prediction, voice))
+    return changed
 
 
 def protocol_name(recognizer: Recognizer, manifest: pd.DataFrame) -> str:

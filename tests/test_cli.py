@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_core import audio, cli, heldout, profile, robustness
+from ser_core import audio, cli, evaluation, heldout, profile, robustness
 from ser_core.recognizer import Recognizer
 from tests.helpers import TOY, speech_like
 
@@ -257,6 +257,25 @@ def test_silence_is_not_scored(run, tmp_path, talk_file):
     )
 
 
+def _ece_with_known_voices(model, paths):
+    """Of two happy and two sad clips of one voice, which each is heard with the others known."""
+    recognizer = Recognizer.from_name(str(model))
+    heard = recognizer.predict_many([audio.read(path) for path in paths])
+    known = [
+        recognizer.with_voice(
+            prediction,
+            profile.get_to_know(
+                np.array([other.embedding for other in heard if other is not prediction]),
+                recognizer.bundle,
+            ),
+        )
+        for prediction in heard
+    ]
+    chosen = np.array([[each.probabilities[mood] for mood in ("happy", "sad")] for each in known])
+    chosen /= chosen.sum(axis=1, keepdims=True)
+    return evaluation.report(np.array([0, 0, 1, 1]), chosen, ("happy", "sad")).ece
+
+
 def test_evaluate_takes_a_manifest_of_ones_own(run, toy_ravdess, toy_run, tmp_path):
     source = sorted((toy_ravdess / "ravdess").rglob("03-01-03-*.flac"))[:2]
     source += sorted((toy_ravdess / "ravdess").rglob("03-01-04-*.flac"))[:2]
@@ -276,7 +295,16 @@ def test_evaluate_takes_a_manifest_of_ones_own(run, toy_ravdess, toy_run, tmp_pa
     code, out, _ = run(*arguments)
     assert code == 0 and "left out" in out and "recall" in out
 
-    assert found["robustness"] == []
+    assert found["robustness"] == [] and found["voices"] == []
+    code, out, _ = run(*arguments, "--voice", "3", "--json")
+    (known,) = json.loads(out)["voices"]
+    assert code == 0 and known["protocol"] == "unseen speakers, voice(3)"
+    assert known["ece"] == pytest.approx(_ece_with_known_voices(toy_run / "model", source))
+    code, out, _ = run(*arguments, "--voice", "3")
+    assert code == 0 and out.count("UAR") == 2 and "voice(3): UAR" in out
+    for clips, says in (("2", "3 to 16 clips"), ("4", "me has 3 other clips"), ("99", "leave out")):
+        code, _, err = run(*arguments, "--voice", clips)
+        assert code == 2 and says in err
     code, out, _ = run(*arguments, "--robustness", "--json")
     rows = json.loads(out)["robustness"]
     assert code == 0 and len(rows) == len(robustness.CONDITIONS)

@@ -136,6 +136,12 @@ def evaluate(
         str | None, typer.Option(help="Score only whom this protocol tests, of a corpus.")
     ] = None,
     fold: Annotated[int, typer.Option(min=0, help="Which of the protocol's folds.")] = 0,
+    voices: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--voice", metavar="K", help="Score also with each voice known from K others."
+        ),
+    ] = None,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Score changed recordings, too: noise, codecs, …")
     ] = False,
@@ -160,22 +166,34 @@ def evaluate(
     recognizer = Recognizer.from_name(model)
     with progress_bars() as progress:
         task = progress.add_task("recordings", total=len(frame))
-        result = scoring.score(recognizer, frame, on_clip=lambda: progress.advance(task))
+        result, *known = scoring.score(
+            recognizer, frame, voices=voices or (), on_clip=lambda: progress.advance(task)
+        )
         rows = []
         if robustness:
             task = progress.add_task("changed recordings", total=len(frame))
             _, rows = robust.measure(recognizer, frame, on_clip=lambda: progress.advance(task))
     if as_json:
-        print_json(result.as_dict() | {"robustness": [asdict(row) for row in rows]})
+        more = {
+            "voices": [score.as_dict() for score in known],
+            "robustness": [asdict(row) for row in rows],
+        }
+        print_json(result.as_dict() | more)
         return
-    report = result.report
-    print(
-        f"{result.model}, {result.protocol}: UAR {report.uar:.1%}, accuracy {report.accuracy:.1%}, "
-        f"macro F1 {report.macro_f1:.1%}, ECE {report.ece:.1%} on {report.n} recordings, "
-        f"{result.answered:.0%} answered"
-    )
-    for label, row in report.per_class.items():
+    for score in (result, *known):
+        _show_score(score)
+    for label, row in result.report.per_class.items():
         print(f"  {label:<10} recall {row.recall:6.1%}  precision {row.precision:6.1%}")
     for path, reason in result.skipped.items():
         print(f"  left out: {path}: {reason}")
     show_robustness(rows)
+
+
+def _show_score(score) -> None:
+    report = score.report
+    print(
+        f"{score.model}, {score.protocol}: UAR {report.uar:.1%}, accuracy {report.accuracy:.1%}, "
+        f"macro F1 {report.macro_f1:.1%}, ECE {report.ece:.1%} on {report.n} recordings, "
+        f"{score.answered:.0%} answered"
+        + (f", {score.selective_accuracy:.1%} of those right" if score.answered else "")
+    )

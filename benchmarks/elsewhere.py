@@ -1,0 +1,74 @@
+"""What the shipped models make of corpora that they have never heard, and of voices they know.
+
+`python -m benchmarks.elsewhere` scores both on SAVEE and TESS (six minutes on one core), prints a
+table and writes `benchmarks/results/elsewhere.json`. `python -m ser_core evaluate --corpus savee
+--voice 8` does the same for one model and corpus.
+"""
+
+import json
+from pathlib import Path
+
+from ser_core import scoring
+from ser_core.recognizer import Recognizer
+
+RESULT = Path(__file__).parent / "results/elsewhere.json"
+MODELS = ("deep", "swift")
+CORPORA = ("savee", "tess")
+VOICES = (4, 8, 16)
+
+
+def main() -> None:
+    """Score, print, write."""
+    found = [
+        measured(model, corpus, clips, score)
+        for model in MODELS
+        for corpus in CORPORA
+        for clips, score in zip((0, *VOICES), scores(model, corpus), strict=True)
+    ]
+    RESULT.write_text(json.dumps(found, indent=2) + "\n")
+    print(table(found))
+
+
+def scores(model: str, corpus: str) -> list[scoring.Score]:
+    """Return a model's scores on a corpus, first without knowing any voice."""
+    manifest = scoring.corpus_manifest(corpus)
+    return scoring.score(Recognizer.from_name(model), manifest, voices=VOICES)
+
+
+def measured(model: str, corpus: str, clips: int, score: scoring.Score) -> dict:
+    """Return one row of the result."""
+    assert score.protocol.startswith("unseen speakers"), "it would be no test"
+    report = score.report
+    return {
+        "model": model,
+        "corpus": corpus,
+        "voice": clips,
+        "labels": len(report.labels),
+        "n": report.n,
+        "uar": report.uar,
+        "accuracy": report.accuracy,
+        "ece": report.ece,
+        "answered": score.answered,
+        "selective_accuracy": score.selective_accuracy,
+    }
+
+
+def table(found: list[dict]) -> str:
+    """Return rows for the README: the UAR, by how many clips the voice is known from."""
+    lines = [
+        "| model | corpus | UAR | " + " | ".join(f"voice({k})" for k in VOICES) + " | ECE |"
+        " answered | right when answered |",
+        "|---|---|" + "---|" * (len(VOICES) + 4),
+    ]
+    for model in MODELS:
+        for corpus in CORPORA:
+            rows = [row for row in found if (row["model"], row["corpus"]) == (model, corpus)]
+            first = rows[0]
+            of_all = (*(row["uar"] for row in rows), first["ece"], first["answered"])
+            cells = [f"{100 * value:.1f}" for value in (*of_all, first["selective_accuracy"])]
+            lines.append(f"| `{model}` | {corpus.upper()} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
