@@ -54,19 +54,16 @@ def measured(model: str, corpus: str, clips: int, score: scoring.Score) -> dict:
 
 
 def table(found: list[dict]) -> str:
-    """Return rows for the README: the UAR, by how many clips the voice is known from."""
+    """Return rows for the README."""
     lines = [
-        "| model | corpus | UAR | " + " | ".join(f"voice({k})" for k in VOICES) + " | ECE |"
-        " answered | right when answered |",
-        "|---|---|" + "---|" * (len(VOICES) + 4),
+        "| model | corpus | voice known from | UAR | ECE | answered | right when answered |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for model in MODELS:
-        for corpus in CORPORA:
-            rows = [row for row in found if (row["model"], row["corpus"]) == (model, corpus)]
-            first = rows[0]
-            of_all = (*(row["uar"] for row in rows), first["ece"], first["answered"])
-            cells = [f"{100 * value:.1f}" for value in (*of_all, first["selective_accuracy"])]
-            lines.append(f"| `{model}` | {corpus.upper()} | {' | '.join(cells)} |")
+    for row in found:
+        shares = (row[key] for key in ("uar", "ece", "answered", "selective_accuracy"))
+        known = f"{row['voice']} clips" if row["voice"] else "–"
+        cells = " | ".join(f"{100 * share:.1f}" for share in shares)
+        lines.append(f"| `{row['model']}` | {row['corpus'].upper()} | {known} | {cells} |")
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ learned from. An answer can then be given as if that person had an average voice
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ser_core.bundle import Bundle
 
 FEWEST, MOST = 3, 16  # clips a profile is made of
+# A long recording tells as much of a voice as a clip for each so many seconds of its speech: more
+# than a clip's three, because within a recording moods change slowly.
+SECONDS_A_CLIP = 10
 MOST_BYTES = 1_000_000  # of a file, where one takes a few thousand
 
 # The mean of few clips says more about what they express than about who speaks. It is shrunk to
@@ -60,19 +64,29 @@ class Voice:
     mean: tuple[float, ...]
 
 
-def get_to_know(embeddings: np.ndarray, model: "Bundle") -> Voice:
-    """Make a profile of clips of one voice.
+def get_to_know(
+    embeddings: np.ndarray, model: "Bundle", *, worth: Sequence[int] | None = None
+) -> Voice:
+    """Make a profile of recordings of one voice.
 
     Args:
-        embeddings: `(clips, size)`, each clip's as in its `Prediction`.
+        embeddings: `(recordings, size)`, each one's as in its `Prediction`.
         model: whose embeddings these are.
+        worth: how many clips each recording counts as, see `worth_of`; by default, one.
 
     Raises:
-        ProfileError: there are too few or too many clips.
+        ProfileError: there are too many recordings, or they count as too few clips.
     """
-    check_clips(len(embeddings))
-    mean = tuple(round(float(value), 5) for value in np.mean(embeddings, axis=0))
-    return Voice(model.card.name, model.card.files["model.onnx"], len(embeddings), mean)
+    worth = np.ones(len(embeddings), int) if worth is None else np.asarray(worth)
+    clips = min(int(worth.sum()), MOST)
+    check_clips(max(clips, len(embeddings)))
+    mean = tuple(round(float(value), 5) for value in np.average(embeddings, axis=0, weights=worth))
+    return Voice(model.card.name, model.card.files["model.onnx"], clips, mean)
+
+
+def worth_of(seconds: float) -> int:
+    """Return how many clips a recording counts as that has so many seconds of speech."""
+    return max(1, int(seconds // SECONDS_A_CLIP))
 
 
 def check_clips(clips: int) -> None:

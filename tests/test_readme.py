@@ -53,6 +53,12 @@ def test_the_speeds_are_the_benchmarks():
     assert table(json.loads((RESULTS / "predict.json").read_text())) in README
 
 
+def test_what_is_said_of_other_corpora_was_measured():
+    from benchmarks.elsewhere import RESULT, table
+
+    assert table(json.loads(RESULT.read_text())) in README
+
+
 def test_what_is_said_of_scale_was_measured():
     from benchmarks.batch import RESULTS, comparison, estimates, table
 

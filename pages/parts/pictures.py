@@ -9,9 +9,11 @@ from pages.parts.answer import named
 from pages.parts.downloads import downloads
 from pages.parts.hearing import history, recognizer
 from pages.parts.playhead import playhead
+from pages.parts.voice import known_to
 from ser_core import explain, plots_over_time, timeline
 from ser_core.features import FeatureSpec
 from ser_core.history import Entry
+from ser_core.profile import Voice
 
 PLAYER = "player"
 _ZOOM = {
@@ -31,10 +33,11 @@ _MIDNIGHT = datetime(2000, 1, 1)
 
 # What was heard is its owner's: kept for this visit only, and in memory only.
 @st.cache_data(scope="session", max_entries=4, show_spinner=False)
-def _timeline(key: str) -> timeline.Timeline:
+def _timeline(key: str, voice: Voice | None) -> timeline.Timeline:
     entry = history()[key]
-    threshold = recognizer(entry.prediction.model).card.threshold
-    return timeline.timeline(entry.prediction, entry.clip(), threshold=threshold)
+    model = recognizer(entry.prediction.model)
+    found = model.with_voice(entry.prediction, voice) if voice else entry.prediction
+    return timeline.timeline(found, entry.clip(), threshold=model.card.threshold)
 
 
 @st.cache_data(scope="session", max_entries=4, show_spinner="Listening again …")
@@ -62,10 +65,12 @@ def over_time(key: str) -> None:
     """Draw an entry of the history over time."""
     entry = history()[key]
     duration = entry.prediction.quality.duration
-    found = _timeline(key) if len(entry.prediction.windows) > 1 else None
-    if found:
+    found = None
+    if len(entry.prediction.windows) > 1:
+        known = known_to(entry.prediction.model)
+        found = _timeline(key, known)
         told = timeline.summary(found)
-        st.markdown(f"**Over time:** {told}")
+        st.markdown(f"**Over time{', with your voice' if known else ''}:** {told}")
         st.plotly_chart(
             plots_over_time.timeline(found),
             config=_ZOOM,

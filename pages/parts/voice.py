@@ -9,6 +9,19 @@ from ser_core.card import headline
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Prediction
 
+_LONG = profile.FEWEST * profile.SECONDS_A_CLIP
+
+
+def known_to(model: str) -> profile.Voice | None:
+    """Return the voice that is known, if it is known to this model."""
+    voice = st.session_state.get("voice")
+    try:
+        if voice:
+            profile.check(voice, recognizer(model).bundle)
+    except UndertoneError:
+        return None
+    return voice
+
 
 def beside(prediction: Prediction) -> None:
     """Say what the answer is with the voice that is known, if one is."""
@@ -36,7 +49,8 @@ def profiles() -> None:
         st.markdown(
             "Every voice sounds a little sad, angry or calm to a model that has never met it. "
             f"Give it {profile.FEWEST} to {profile.MOST} clips of one person, whatever is said in "
-            "them and however, and it allows for that." + _gain()
+            f"them and however, or a long recording, {_LONG} seconds of speech or more in changing "
+            "moods, and it allows for that." + _gain()
         )
         try:
             if "voice" in st.session_state:
@@ -62,7 +76,10 @@ def _gain() -> str:
 
 def _known() -> None:
     voice = st.session_state.voice
-    st.success(f"A voice is known from {voice.clips} clips.", icon=":material/check:")
+    st.success(
+        f"A voice is known from {voice.clips} clips, or as much speech as in so many.",
+        icon=":material/check:",
+    )
     with st.container(horizontal=True):
         st.download_button(
             "Keep it as a file",
@@ -85,22 +102,24 @@ def _unknown() -> None:
         if entry.prediction.label and entry.prediction.model == model.card.name
     }
     chosen = st.multiselect(
-        "Clips of one voice",
+        "Recordings of one voice",
         list(entries),
         format_func=lambda key: entries[key].title,
         max_selections=profile.MOST,
         placeholder="Choose from this visit",
         key="voice-clips",
     )
-    missing = profile.FEWEST - len(chosen)
+    heard = [entries[key].prediction for key in chosen]
+    worth = [profile.worth_of(prediction.quality.speech_seconds) for prediction in heard]
+    missing = profile.FEWEST - sum(worth)
     if st.button(
         "Get to know this voice",
         disabled=missing > 0,
-        help=f"Choose {missing} more." if missing > 0 else None,
+        help=f"Choose {missing} more, or a long one." if missing > 0 else None,
         icon=":material/hearing:",
     ):
-        embeddings = [entries[key].prediction.embedding for key in chosen]
-        st.session_state.voice = profile.get_to_know(embeddings, model)
+        embeddings = [prediction.embedding for prediction in heard]
+        st.session_state.voice = profile.get_to_know(embeddings, model, worth=worth)
         st.rerun()
     file = st.file_uploader(
         "Or a profile you kept", type="json", key="voice-file", max_upload_size=1

@@ -5,6 +5,8 @@ import pytest
 
 from ser_core import profile
 from ser_core.recognizer import Recognizer
+from tests.helpers import speech_like
+from tests.pages.conftest import wav
 from tests.pages.test_recognize import TITLES
 
 
@@ -75,3 +77,30 @@ def test_a_profile_that_does_not_fit_gets_a_sentence(heard, change, says):
     assert says in heard.error[0].value
     assert "voice" not in heard.session_state
     assert heard.header, "the answer is still there"
+
+
+def test_a_long_recording_is_enough(app):
+    app.file_uploader[0].upload("talk.wav", wav(speech_like(61.0))).run()
+    app.session_state.profiles = True
+    app.run()
+    assert "Over time:" in said(app)
+    (option,) = app.multiselect[0].options
+    app.multiselect[0].select(option).run()
+    button(app, "Get to know this voice").click().run()
+    assert 3 <= app.session_state.voice.clips <= 6, "one for ten seconds of speech"
+    assert "Over time, with your voice:" in said(app)
+    button(app, "Forget it").click().run()
+    assert "Over time:" in said(app)
+
+
+def test_recordings_count_by_their_length():
+    model = Recognizer.from_name("deep").bundle
+    long, brief = (np.full(len(model.space.population), value) for value in (1.0, 0.0))
+    assert [profile.worth_of(seconds) for seconds in (0.5, 19.9, 20, 3600)] == [1, 1, 2, 360]
+    voice = profile.get_to_know(np.array([long, brief]), model, worth=[3, 1])
+    assert voice.clips == 4 and set(voice.mean) == {0.75}
+    assert profile.get_to_know(np.array([long, brief]), model, worth=[360, 1]).clips == profile.MOST
+    with pytest.raises(profile.ProfileError, match="3 to 16 clips, not 2; add some"):
+        profile.get_to_know(np.array([long, brief]), model)
+    with pytest.raises(profile.ProfileError, match="not 17; leave out some"):
+        profile.get_to_know(np.array([long] * 17), model)
