@@ -395,7 +395,7 @@ def test_the_same_seed_gives_the_same_and_a_cut_training_goes_on_as_if_nothing_w
 
 
 def test_a_refit_learns_from_the_validation_part_too_and_goes_on_when_cut(tmp_path):
-    settings = [*TOY, "training.epochs=15", "training.refit=true", "training.patience=1"]
+    settings = [*TOY, "training.epochs=6", "training.refit=true", "training.patience=1"]
     loaded = recipe.load("swift", settings)
     data, told, run = dataset.load(loaded), [], tmp_path / "cut"
 
@@ -403,15 +403,15 @@ def test_a_refit_learns_from_the_validation_part_too_and_goes_on_when_cut(tmp_pa
         pass
 
     def cut(event):
-        if event["epoch"] == 20:
+        if event["epoch"] == 8:
             raise CutError
 
     card = training.train(
         loaded, data, tmp_path / "whole", protocol="random-80-20", on_epoch=told.append
     )
-    assert [event["epoch"] for event in told] == list(range(1, 31)), "nobody stops early"
-    assert {event["epochs"] for event in told} == {30}
-    assert ["val_uar" in event for event in told] == [True] * 15 + [False] * 15
+    assert [event["epoch"] for event in told] == list(range(1, 13)), "nobody stops early"
+    assert {event["epochs"] for event in told} == {12}
+    assert ["val_uar" in event for event in told] == [True] * 6 + [False] * 6
     with pytest.raises(CutError):
         training.train(loaded, data, run, protocol="random-80-20", on_epoch=cut)
     training.train(loaded, data, run, protocol="random-80-20", resume=True)
@@ -419,7 +419,7 @@ def test_a_refit_learns_from_the_validation_part_too_and_goes_on_when_cut(tmp_pa
         assert whole == pytest.approx(cut, rel=1e-3)
 
     split = json.loads((run / "split.json").read_text())
-    assert card.training.refitted and card.training.epochs == 15
+    assert card.training.refitted and card.training.epochs == 6
     assert card.training.utterances == len(split["train"]) + len(split["validation"])
     # What is told of the validation part was heard before it was learned from.
     found, recognizer = (

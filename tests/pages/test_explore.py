@@ -5,7 +5,7 @@ import pytest
 import streamlit as st
 
 from pages.parts import getting
-from ser_core import heldout, recognizer, shelf
+from ser_core import game, heldout, recognizer, shelf
 from ser_core.corpora import CORPORA
 from tests.helpers import ROOT
 from tests.test_download import data, site, zenodo  # noqa: F401 - fixtures
@@ -219,7 +219,8 @@ def test_new_recordings_are_seen_at_the_next_click(explore, toy_ravdess, tmp_pat
     assert labels(app, "corpora") == ["RAVDESS · 63"]
 
 
-def test_a_game_is_played_to_its_end(explore, toy_ravdess):
+def test_a_game_is_played_to_its_end(explore, toy_ravdess, monkeypatch):
+    monkeypatch.setattr(game, "CLIPS", 4)
     app = explore(toy_ravdess)
     choose(app, "explore-view", "Game")
     button(app, "Play").click().run()
@@ -227,23 +228,23 @@ def test_a_game_is_played_to_its_end(explore, toy_ravdess):
     answers = held()
     for at, path in enumerate(played.paths):
         assert not app.exception
-        assert f"Recording {at + 1} of 10" in app.get("progress")[0].proto.text
+        assert f"Recording {at + 1} of 4" in app.get("progress")[0].proto.text
         assert len(app.get("audio")) == 1 and path.stem not in said(app)
         choose(app, f"guess-{at}", "angry")
         truth = answers.emotion[f"ravdess/{path.stem}"]
         assert f"meant to be **{truth}" in said(app).replace("\u00a0", " ")
-        button(app, "Next" if at < 9 else "See the result").click().run()
+        button(app, "Next" if at < 3 else "See the result").click().run()
     clips = [f"ravdess/{path.stem}" for path in played.paths]
     heard = answers.loc[clips, TOY_EMOTIONS].idxmax(axis=1)
     you = int((answers.emotion[clips] == "angry").sum())
     model = int((answers.emotion[clips] == heard).sum())
-    assert [metric.value for metric in app.metric] == [f"{you} of 10", f"{model} of 10", "67%"]
+    assert [metric.value for metric in app.metric] == [f"{you} of 4", f"{model} of 4", "67%"]
     assert "ravdess-5fold" in said(app) and "67%" in said(app) and "are few" in said(app)
     assert "In 2 games" not in said(app)
     button(app, "Play again").click().run()
-    for at in range(10):
+    for at in range(4):
         choose(app, f"guess-{at}", "sad")
-        button(app, "Next" if at < 9 else "See the result").click().run()
+        button(app, "Next" if at < 3 else "See the result").click().run()
     assert not app.exception and "In 2 games: you " in said(app)
 
 
