@@ -5,6 +5,7 @@ Where one is above another, their time axes line up.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 import plotly.graph_objects as go
@@ -109,7 +110,9 @@ def timeline(found: Timeline) -> go.Figure:
                 showarrow=False,
                 text=EMOTIONS[segment.label].emoji,
             )
-    return _over_time(figure, 0.0, found.duration, height=230).update_layout(
+    # On a phone, two emotions fit into a row of the legend; what does not fit below would be cut.
+    below = 36 + 22 * ceil(sum(trace.showlegend for trace in figure.data) / 2)
+    return _over_time(figure, 0.0, found.duration, height=150 + below).update_layout(
         hovermode="x unified",
         showlegend=True,
         legend={
@@ -119,7 +122,7 @@ def timeline(found: Timeline) -> go.Figure:
             "itemdoubleclick": False,
             "font": {"size": 13, "color": INK},
         },
-        margin_b=80,
+        margin_b=below,
     )
 
 

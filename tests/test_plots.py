@@ -149,6 +149,17 @@ def test_timeline_names_segments_by_more_than_colour():
     assert figure.layout.showlegend and figure.data[0].name == "😌 calm"
 
 
+def test_the_legend_has_room_on_a_phone_and_the_stack_stays_as_tall():
+    tall = []
+    for emotions in (("calm", "angry"), tuple(EMOTIONS)):
+        shares = np.full((40, len(emotions)), 1 / len(emotions))
+        shares[range(len(emotions)), range(len(emotions))] = 1  # so that each is in the legend
+        layout = plots_over_time.timeline(Timeline(10.0, emotions, shares, ())).layout
+        assert layout.margin.b >= 26 + 22 * len(emotions) / 2, "two to a row of 22 pixels"
+        tall.append(layout.height - layout.margin.b)
+    assert tall[0] == tall[1]
+
+
 def test_comparison_tells_its_sides_apart_by_hatching():
     first, second = {"sad": 0.8, "calm": 0.2}, {"sad": 0.1, "calm": 0.9}
     lower, upper = plots.comparison(first, second).data
