@@ -200,11 +200,15 @@ def test_a_killed_worker_of_a_cluster_costs_nothing(archive, expected, tmp_path,
 
 
 def test_what_is_lost_with_a_worker_is_done_again(dask):
+    def slowly():  # so that it is seen to be lost before it is done again
+        time.sleep(2)
+        return os.getpid()
+
     _, address = dask("scheduler")
     workers = [dask("worker")[0] for _ in range(2)]
     with Client(address) as client:
         client.wait_for_workers(2)
-        future = client.submit(os.getpid, pure=False)
+        future = client.submit(slowly, pure=False)
         done = as_completed([future], loop=client.loop)
         first = future.result()
         while not done.has_ready():
