@@ -119,6 +119,6 @@ visit.listing(shown)
 best = headline(model)
 score = best and f", right for {best.accuracy:.0%} of clips by unseen speakers ({best.protocol})"
 st.caption(
-    f"Heard by the model “{model.name}”{score or ''}. Rooms and microphones unlike those it "
-    "learned from make it wrong much more often, and no less sure; knowing the voice helps."
+    f"Heard by the model “{model.name}”{score or ''}. With voices, rooms and microphones "
+    "unlike those it learned from, expect it to be wrong more often, and too sure."
 )

@@ -79,7 +79,7 @@ def over_time(key: str) -> None:
         )
     playhead(PLAYER, ["timeline", "pictures"], _stretches(found) if found else [])
     if found:
-        _downloads(found)
+        _downloads(found, "timeline-with-voice" if known else "timeline")
     part = (0.0, duration)
     if duration > _PART_FROM:
         part = _part(key, duration)
@@ -111,10 +111,10 @@ def _stretches(found: timeline.Timeline) -> list[tuple[float, float, str]]:
     ]
 
 
-def _downloads(found: timeline.Timeline) -> None:
+def _downloads(found: timeline.Timeline, name: str) -> None:
     with st.container(horizontal=True):
         downloads(
-            "timeline",
+            name,
             csv=timeline.to_csv(found),
             json=timeline.to_json(found),
             type="tertiary",

@@ -76,10 +76,7 @@ def _gain() -> str:
 
 def _known() -> None:
     voice = st.session_state.voice
-    st.success(
-        f"A voice is known from {voice.clips} clips, or as much speech as in so many.",
-        icon=":material/check:",
-    )
+    st.success(f"A voice is known from {voice.clips} clips’ worth.", icon=":material/check:")
     with st.container(horizontal=True):
         st.download_button(
             "Keep it as a file",
