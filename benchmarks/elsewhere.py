@@ -1,6 +1,6 @@
 """What the shipped models make of corpora that they have never heard, and of voices they know.
 
-`python -m benchmarks.elsewhere` scores both on SAVEE and TESS (a few minutes), prints a
+`python -m benchmarks.elsewhere` scores both on SAVEE and TESS (three minutes on one core), prints a
 table and writes `benchmarks/results/elsewhere.json`. `python -m ser_core evaluate --corpus savee
 --voice 8` does the same for one model and corpus.
 """

@@ -112,7 +112,9 @@ def timeline(found: Timeline) -> go.Figure:
             )
     # On a phone, two emotions fit into a row of the legend; what does not fit below would be cut.
     below = 36 + 22 * ceil(sum(trace.showlegend for trace in figure.data) / 2)
-    return _over_time(figure, 0.0, found.duration, height=150 + below).update_layout(
+    # The emojis stand under the buttons for zooming, not behind them.
+    above = _MARGIN["t"] + 16
+    return _over_time(figure, 0.0, found.duration, height=118 + above + below).update_layout(
         hovermode="x unified",
         showlegend=True,
         legend={
@@ -122,6 +124,7 @@ def timeline(found: Timeline) -> go.Figure:
             "itemdoubleclick": False,
             "font": {"size": 13, "color": INK},
         },
+        margin_t=above,
         margin_b=below,
     )
 

@@ -108,6 +108,8 @@ def explore(browser: Browser, url: str, name: str, look: dict) -> None:
     for view in ("Compare", "Statistics", "Map", "Game") if installed() else ():
         page = open_page(browser, f"{url}/explore", **look)
         page.get_by_role("radio", name=view).click()
+        if view == "Map":  # which takes longer than the page needs to seem settled
+            expect(page.locator(".js-plotly-plot").first).to_be_visible()
         settle(page)
         photograph(page, f"explore-{view.lower()}-{name}")
 
