@@ -79,13 +79,20 @@ TROUBLE = {State.DENIED, State.MISSING, State.BUSY, State.INSECURE, State.FAILED
 def start():
     """Begin anew."""
     st.session_state.listener = live.Listener()
-    st.session_state.stream = microphone.Stream(st.session_state.listener.buffer)
+    wanted = st.session_state.get("live-microphone")
+    st.session_state.stream = microphone.Stream(st.session_state.listener.buffer, wanted)
 
 
 def stop(state=State.STOPPED):
     """End it."""
     st.session_state.listener.end(state)
     st.session_state.stream.stop()
+
+
+def change():
+    """Begin anew with another microphone."""
+    stop()
+    start()
 
 
 def pause():
@@ -203,6 +210,18 @@ with st.container(horizontal=True):
             on_click=keep,
             help="Puts the last ten seconds beside your recordings on the Recognize page.",
         )
+        microphones = st.session_state.stream.microphones
+        if len(microphones) > 1:
+            st.selectbox(
+                "Microphone",
+                list(microphones),
+                format_func=microphones.get,
+                key="live-microphone",
+                on_change=change,
+                persist_state="session",
+                label_visibility="collapsed",
+                width=300,
+            )
 
 
 @st.fragment(run_every=live.TICK if running else None)

@@ -1,5 +1,6 @@
 // Streams the microphone to Python: one connection for each value of `data.ask`, none if it is
-// empty. What becomes of it is told as `told`: an offer, or a word on why there is none.
+// empty. What becomes of it is told as `told`: an offer, or a word on why there is none; and, once
+// the visitor lets it be heard, which microphones there are.
 
 const FAILURES = {
   NotAllowedError: "denied",
@@ -21,24 +22,26 @@ export default function ({ data, parentElement, setStateValue }) {
 }
 
 class Connection {
-  constructor({ ask, constraints, iceServers }, tell) {
+  constructor({ ask, constraints, wanted, iceServers }, tell) {
     this.ask = ask
-    this.tell = (word, offer) => this.closed || tell({ ask, word, offer })
+    this.tell = (word, offer) =>
+      this.closed || tell({ ask, word, offer, microphones: this.microphones })
     if (!ask) return
     // A closed tab says good-bye; otherwise the server would find out by and by.
     addEventListener("pagehide", () => this.close(), { once: true })
-    this.open(constraints, iceServers)
+    this.open(constraints, wanted, iceServers)
   }
 
-  async open(audio, iceServers) {
+  async open(audio, wanted, iceServers) {
     // Browsers give a microphone to pages opened over HTTPS or from the same computer only.
     if (!navigator.mediaDevices) return this.tell("insecure")
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ audio })
+      this.stream = await this.hear(audio, wanted)
     } catch (error) {
       return this.tell(FAILURES[error.name] ?? "busy")
     }
     if (this.closed) return this.close() // stopped while the visitor was being asked
+    this.microphones = await this.list()
     this.tell("granted")
     try {
       await this.offer(iceServers)
@@ -46,6 +49,27 @@ class Connection {
       console.warn(error)
       this.tell("failed")
     }
+  }
+
+  async hear(audio, wanted) {
+    if (wanted) {
+      try {
+        const chosen = { ...audio, deviceId: { exact: wanted } }
+        return await navigator.mediaDevices.getUserMedia({ audio: chosen })
+      } catch (error) {
+        if (error.name !== "OverconstrainedError") throw error // else it was unplugged
+      }
+    }
+    return navigator.mediaDevices.getUserMedia({ audio })
+  }
+
+  // Names by id, the one that is heard first. Browsers name them to pages that may hear them only.
+  async list() {
+    const heard = this.stream.getAudioTracks()[0].getSettings().deviceId
+    const all = await navigator.mediaDevices.enumerateDevices()
+    const named = all.filter(({ kind, label }) => kind === "audioinput" && label)
+    named.sort((a, b) => (b.deviceId === heard) - (a.deviceId === heard))
+    return named.map(({ deviceId, label }) => [deviceId, label])
   }
 
   async offer(iceServers) {

@@ -66,10 +66,17 @@ class Sink(AudioSinkTrack):
 class Stream:
     """One connection to the browser's microphone, from asking for it to its end."""
 
-    def __init__(self, buffer: Buffer):
-        """Begin; the browser is asked at the next `follow`."""
+    def __init__(self, buffer: Buffer, wanted: str | None = None):
+        """Begin; the browser is asked at the next `follow`.
+
+        Args:
+            buffer: of the sound.
+            wanted: id of a microphone; if it is not there, or not given, the visitor's usual one.
+        """
         self._ask = uuid.uuid4().hex
         self._buffer = buffer
+        self._wanted = wanted
+        self.microphones: dict[str, str] = {}  # names by id, once known; the one in use first
         self._worker: WebRtcWorker | None = None
 
     def follow(self) -> str | None:
@@ -82,9 +89,10 @@ class Stream:
         told = st.session_state.get(_KEY, {}).get("told") or {}
         if told.get("ask") != self._ask:
             told = {}
+        self.microphones = dict(told.get("microphones") or ())
         if told.get("offer") and not self._worker and not self._buffer.closed:
             self._answer(told["offer"])
-        _show(self._ask, self._worker and self._worker.local_description)
+        _show(self._ask, self._worker and self._worker.local_description, self._wanted)
         return told.get("word")
 
     def _answer(self, offer: str) -> None:
@@ -118,12 +126,13 @@ def was_left() -> bool:
     return _KEY not in st.session_state
 
 
-def _show(ask: str, description) -> None:
+def _show(ask: str, description, wanted: str | None = None) -> None:
     _component(
         key=_KEY,
         data={
             "ask": ask,
             "constraints": _CONSTRAINTS,
+            "wanted": wanted,
             "iceServers": ice_servers(os.environ),
             "answer": description and description.sdp,
         },

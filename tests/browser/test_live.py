@@ -93,6 +93,20 @@ def test_speech_is_heard_paused_kept_summed_up_and_taken_away(listening, url):
     assert json.loads(download.value.path().read_text("utf-8"))["segments"]
 
 
+def test_another_microphone_is_listened_to(listening, url):
+    page = listening(url, speech())
+    expect(page.get_by_role("heading", level=2)).to_have_text(ANSWER)
+    choice = page.get_by_role("combobox", name="Microphone")
+    choice.click()
+    other = "Fake Audio Input 2"  # the second of Chromium's own
+    page.get_by_role("option", name=other).click()
+    state(page, "Connecting")
+    state(page, "Listening")
+    choice.click()
+    # The one that the browser really listens to comes first.
+    expect(page.get_by_role("option").first).to_have_text(other)
+
+
 @pytest.mark.parametrize(
     "samples, said",
     [(SILENCE, "Silence"), (TONE, "No speech"), (np.zeros(4 * RATE), "Muted")],

@@ -27,10 +27,11 @@ class FakeStream:
 
     told = "granted"
     sound = None
+    microphones = {}
     running = 0
 
-    def __init__(self, buffer):
-        self.buffer = buffer
+    def __init__(self, buffer, wanted):
+        self.buffer, self.wanted = buffer, wanted
         FakeStream.running += 1
 
     def follow(self):
@@ -73,6 +74,24 @@ def test_first_view_is_one_button(page):
     assert [button.label for button in page.button] == ["Start listening"]
     assert "Talk" in words(page)
     assert not page.header
+
+
+def test_another_microphone_is_chosen_and_kept(page, browser):
+    browser(sound=speech_like(0.5))
+    press(page, "Start listening")
+    assert not page.selectbox, "no browser has named any"
+    browser(microphones={"a": "Built-in"})
+    assert not page.run().selectbox, "nor is one a choice"
+    browser(microphones={"a": "Built-in", "b": "Headset"})
+    (choice,) = page.run().selectbox
+    assert (choice.options, choice.value) == (["Built-in", "Headset"], "a")
+    first = page.session_state.stream
+    choice.set_value("b").run()
+    assert first.buffer.closed and page.session_state.stream.wanted == "b"
+    assert FakeStream.running == 1
+    press(page, "Stop")
+    press(page, "Start again")
+    assert page.session_state.stream.wanted == "b"
 
 
 @pytest.mark.parametrize(
