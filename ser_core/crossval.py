@@ -58,7 +58,7 @@ def crossval(
     """
     count = splits.fold_count(protocol)
     if robustness:
-        _check_robustness(recipe)
+        _check_robustness(recipe, protocol)
     tasks = [
         (recipe, protocol, seed, fold, folder) for seed in range(seeds) for fold in range(count)
     ]
@@ -76,10 +76,13 @@ def crossval(
     return sorted(results, key=lambda result: (result.seed, result.fold))
 
 
-def _check_robustness(recipe: Recipe) -> None:
+def _check_robustness(recipe: Recipe, protocol: str) -> None:
     if isinstance(recipe.network, CLASSICAL):
         raise UndertoneError(f"{recipe.name} is a baseline, whose robustness is not measured")
-    if dataset.select(recipe).path.map(ready_made.is_ready_made).any():
+    manifest = dataset.select(recipe)
+    silent = manifest.path.map(ready_made.is_ready_made).to_numpy(bool)
+    how = {"seed": 0, "validation_speakers": recipe.training.validation_speakers}
+    if any(silent[split.test].any() for split in splits.splits(manifest, protocol, **how)):
         raise UndertoneError(
             "robustness needs recordings, but of CREMA-D only spectrograms are here; leave it out"
         )

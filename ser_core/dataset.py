@@ -54,9 +54,8 @@ def select(recipe: Recipe) -> pd.DataFrame:
         CorpusError: a corpus is missing.
         DatasetError: no recording has one of the labels.
     """
-    manifest = pd.concat([_recordings(name) for name in recipe.data.corpora], ignore_index=True)
-    wanted = manifest.channel.isin(recipe.data.channels) & manifest.emotion.isin(recipe.labels)
-    manifest = manifest[wanted].reset_index(drop=True)
+    everything = pd.concat([_recordings(name) for name in recipe.data.corpora], ignore_index=True)
+    manifest = wanted(everything, recipe)
     lacking = set(recipe.labels) - set(manifest.emotion)
     if lacking:
         raise DatasetError(
@@ -64,6 +63,21 @@ def select(recipe: Recipe) -> pd.DataFrame:
             f"{', '.join(sorted(lacking))}; change the recipe's labels or complete the corpus"
         )
     return manifest
+
+
+def wanted(manifest: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """Return what a recipe asks for of all recordings of its corpora, with a default index."""
+    fits = manifest.channel.isin(recipe.data.channels) & manifest.emotion.isin(recipe.labels)
+    found = manifest[fits]
+    if most := recipe.data.most_of_speaker:
+        # Drawn at random, but the same each time, and the emotions in turn.
+        drawn = found.sample(frac=1.0, random_state=0)
+        turn = drawn.groupby(["speaker", "emotion"]).cumcount()
+        drawn = drawn.loc[turn.sort_values(kind="stable").index]
+        place = drawn.groupby("speaker").cumcount()
+        nameless = drawn.speaker == ""  # may be anybody
+        found = drawn[(place < most) | nameless].sort_index()
+    return found.reset_index(drop=True)
 
 
 def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None) -> Dataset:

@@ -145,5 +145,4 @@ def _probability(recognizer: Recognizer, values: np.ndarray, label: str) -> np.n
 def _band_centres(spec: FeatureSpec | FbankSpec) -> np.ndarray:
     if isinstance(spec, FbankSpec):
         return fbank.band_centres()
-    edges = np.linspace(0, features.hertz_to_mel(spec.sample_rate / 2), spec.n_mels + 2)
-    return features.mel_to_hertz(edges[1:-1].reshape(spec.bands, -1).mean(axis=1))
+    return features.band_centres(spec)

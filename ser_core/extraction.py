@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,28 +108,64 @@ def through(
     Returns:
         The same recordings; `values` are float32 and stay in their file until they are asked for.
     """
-    windows = features.values
-    key = hashlib.sha256(np.ascontiguousarray(windows)).hexdigest()
-    kept = cache_dir() / name / f"{key}.npy"
+    windows, folder = features.values, cache_dir() / name
+    keys = [hashlib.sha256(np.ascontiguousarray(window)).digest() for window in windows]
+    kept = folder / f"{hashlib.sha256(b''.join(keys)).hexdigest()}.npy"
     last_of_clip = np.diff(features.clip, append=-1) != 0
     if kept.exists():
         for _ in range(last_of_clip.sum()):
             on_clip()
     else:
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        known = _known(folder)
         shape = (len(windows), *network(windows[:1]).shape[1:])
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
             # Not through a memory map: on a full disk, that ends the process.
             with open(f"{scratch}/values.npy", "wb") as file:
                 np.lib.format.write_array_header_1_0(file, header)
                 for start in range(0, len(windows), _TOGETHER):
                     part = slice(start, start + _TOGETHER)
-                    file.write(network(windows[part]).astype("<f4").tobytes())
+                    file.write(_through(network, windows[part], keys[part], known).tobytes())
                     for _ in range(last_of_clip[part].sum()):
                         on_clip()
+            kept.with_suffix(_KEYS).write_bytes(b"".join(keys))
             os.replace(f"{scratch}/values.npy", kept)
     return replace(features, values=np.load(kept, mmap_mode="r", allow_pickle=False))
 
 
 _TOGETHER = 64  # windows
+_KEYS = ".keys"  # what is kept beside values: the hash of each window that they were made of
+
+Known = dict[bytes, tuple[np.ndarray, int]]
+
+
+def _known(folder: Path) -> Known:
+    """Return where the values of windows are that were in other sets, by the windows' hashes."""
+    found = {}
+    for file in folder.glob("*.npy"):
+        with suppress(OSError, ValueError):  # of an earlier version, or cut off
+            hashes = file.with_suffix(_KEYS).read_bytes()
+            values = np.load(file, mmap_mode="r", allow_pickle=False)
+            size = hashlib.sha256().digest_size
+            for row in range(len(values)):
+                found[hashes[row * size : (row + 1) * size]] = values, row
+    return found
+
+
+def _through(
+    network: Callable[[np.ndarray], np.ndarray],
+    windows: np.ndarray,
+    keys: Sequence[bytes],
+    known: Known,
+) -> np.ndarray:
+    new = [index for index, key in enumerate(keys) if key not in known]
+    computed = iter(network(windows[new]) if new else ())
+    found = []
+    for key in keys:
+        if key in known:
+            values, row = known[key]
+            found.append(values[row])
+        else:
+            found.append(next(computed))
+    return np.stack(found).astype("<f4")

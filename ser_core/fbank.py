@@ -75,6 +75,40 @@ def window(samples: np.ndarray, spec: FbankSpec) -> np.ndarray:
     return np.pad(level, ((0, spec.frames - len(level)), (0, 0)))
 
 
+def from_log_mel(
+    level: np.ndarray, hertz: np.ndarray, hop: int, count: int, spec: FbankSpec
+) -> np.ndarray:
+    """Return about what `window` does, of a recording of which only a log-mel spectrogram is left.
+
+    It is interpolated in time and frequency. What else sets it apart, pre-emphasis and the areas of
+    filters, is the same in every frame, and goes with the mean.
+
+    Args:
+        level: `(frames, bands)` in dB; frames are centred, the first on the first sample.
+        hertz: `(bands,)` the middle of each band.
+        hop: samples between its frames.
+        count: how many frames of filter banks the recording has.
+        spec: how many of them a window has.
+
+    Returns:
+        float32 `(frames, 80)`; frames behind the end are exactly zero.
+    """
+    middle = np.arange(min(count, spec.frames)) * HOP + LENGTH / 2
+    in_time = _between(np.arange(len(level)) * hop, level, middle)
+    in_both = _between(hertz, in_time.T, band_centres()).T
+    found = (in_both * (np.log(10) / 10)).astype(np.float32)
+    found -= found.mean(axis=0)
+    return np.pad(found, ((0, spec.frames - len(found)), (0, 0)))
+
+
+def _between(known: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Interpolate the rows of `values`, those of `known`, at `wanted`; the ends go on for ever."""
+    at = np.interp(wanted, known, np.arange(len(known)))
+    below = np.minimum(at.astype(int), len(known) - 2)
+    share = (at - below)[:, None].astype(np.float32)
+    return values[below] * (1 - share) + values[below + 1] * share
+
+
 def log_mel(samples: np.ndarray) -> np.ndarray:
     """Return what Kaldi's `compute-fbank-feats --dither=0` returns of 80 bands.
 

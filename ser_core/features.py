@@ -239,6 +239,12 @@ def _window(power: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     return np.pad(level, ((0, spec.frames - len(level)), (0, 0)), constant_values=-spec.top_db)
 
 
+def band_centres(spec: FeatureSpec) -> np.ndarray:
+    """Return the middle of each band in Hz, `(bands,)`."""
+    edges = np.linspace(0, hertz_to_mel(spec.sample_rate / 2), spec.n_mels + 2)
+    return mel_to_hertz(edges[1:-1].reshape(spec.bands, -1).mean(axis=1))
+
+
 @lru_cache
 def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")

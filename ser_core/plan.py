@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import pandas as pd
 
-from ser_core import bundle, jobs, recipe, splits, warm_start
+from ser_core import bundle, dataset, jobs, recipe, splits, warm_start
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 from ser_core.jobs import read_json
@@ -69,8 +69,7 @@ def recordings(loaded: Recipe, manifests: Mapping[str, pd.DataFrame]) -> pd.Data
     if absent := [name for name in wanted.corpora if name not in manifests]:
         raise PlanError(f"there are no recordings of {', '.join(absent)} here")
     found = pd.concat([manifests[name] for name in wanted.corpora], ignore_index=True)
-    fits = found.channel.isin(wanted.channels) & found.emotion.isin(loaded.labels)
-    found = found[fits].reset_index(drop=True)
+    found = dataset.wanted(found, loaded)
     if lacking := [label for label in loaded.labels if label not in set(found.emotion)]:
         raise PlanError(
             f"there is no recording that is {' or '.join(lacking)}; leave that out or add others"

@@ -35,10 +35,18 @@ Label = Literal[tuple(EMOTIONS)]
 
 @dataclass(frozen=True)
 class Data:
-    """Which utterances: a corpus or several (`"ravdess+tess"`), and which of their channels."""
+    """Which utterances.
+
+    Attributes:
+        corpus: one, or several (`"ravdess+tess"`).
+        channels: which of their channels.
+        most_of_speaker: recordings of one speaker that are used at most, of each emotion about
+            alike; 0 for all. The 2,800 of TESS are two voices, however many words they say.
+    """
 
     corpus: str = "ravdess"
     channels: tuple[str, ...] = ("speech",)
+    most_of_speaker: Annotated[int, Ge(0)] = 0
 
     @property
     def corpora(self) -> tuple[str, ...]:
@@ -149,8 +157,8 @@ class Deep:
         dropout: rate before the LSTM and before the classifier.
         frame_dropout: rate at which whole frames of the trunk are dropped, and
         channel_dropout: whole channels.
-        regression: how free (scikit-learn's C) a logistic regression on the frames' mean and sd is,
-            whose logits are added to the others; 0 for none.
+        regression: how free (scikit-learn's C) a logistic regression on the frames' sd is, whose
+            logits are added to the others; 0 for none.
     """
 
     name: Literal["deep"]

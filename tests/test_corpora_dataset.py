@@ -6,6 +6,7 @@ import shutil
 
 import librosa
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -58,6 +59,39 @@ def test_spectrograms_stand_in_for_recordings(spectrograms):
         clip = audio.Clip(spectrograms[NAMES.index(name)], 16_000, name)
         expected = features.windows(clip, SPEC).values[0]
         assert np.abs(values - expected).mean() < 1.5
+
+
+def test_filter_banks_are_guessed_from_spectrograms_to_learn_from(spectrograms):
+    loaded = recipe.load("deep", ["data.corpus=crema-d", SMALL[0]])
+    manifest = dataset.select(loaded)
+    found = dataset.features_of(manifest, loaded.features)
+    assert found.values.shape == (4, 298, 80)
+    for row, guessed in zip(found.clip, found.values, strict=True):
+        name = manifest.id[row].removeprefix("crema-d/")
+        clip = audio.Clip(spectrograms[NAMES.index(name)], 16_000, name)
+        real = features.windows(clip, loaded.features).values[0]
+        frames, expected = guessed.any(axis=1).sum(), real.any(axis=1).sum()
+        assert abs(int(frames) - int(expected)) <= 4 and not guessed[frames:].any()
+        both = min(frames, expected)
+        alike = np.corrcoef(guessed[:both].ravel(), real[:both].ravel())[0, 1]
+        swapped = np.corrcoef(guessed[:both, ::-1].ravel(), real[:both].ravel())[0, 1]
+        assert alike > 0.8 > 0.5 > swapped
+    assert not ready_made.suit(loaded.features), "nobody is judged by a guess"
+
+
+@pytest.mark.parametrize(("most", "expected"), [(0, (16, 4, 2)), (9, (9, 4, 2)), (3, (3, 3, 2))])
+def test_no_more_recordings_of_a_speaker_than_wanted(most, expected):
+    many = [("a", emotion) for emotion in ("happy", "sad") for _ in range(8)]
+    few = [("b", "happy")] * 4 + [("", "sad")] * 2
+    table = pd.DataFrame(many + few, columns=["speaker", "emotion"]).assign(channel="speech")
+    loaded = recipe.load("swift", [SMALL[0], f"data.most_of_speaker={most}"])
+    found = dataset.wanted(table, loaded)
+    count = found.speaker.value_counts()
+    assert (count["a"], count["b"], count[""]) == expected
+    assert list(found.index) == list(range(sum(expected)))
+    assert found.equals(dataset.wanted(table, loaded)), "the same each time"
+    by_emotion = found.emotion[found.speaker == "a"].value_counts()
+    assert by_emotion.max() - by_emotion.min() <= 1
 
 
 def test_spectrograms_are_never_offered_as_sound(spectrograms):

@@ -71,6 +71,32 @@ def test_a_network_hears_windows_once(tmp_path, monkeypatch):
     np.testing.assert_array_equal(other.values, -windows)
 
 
+def test_a_network_hears_only_what_it_has_not_heard_in_another_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_CACHE_DIR", str(tmp_path))
+    windows = np.random.default_rng(0).normal(size=(90, 4, 3)).astype(np.float32)
+    heard = []
+
+    def network(values):
+        heard.extend(values)
+        return 2 * values
+
+    def through(chosen):
+        heard.clear()
+        some = extraction.FeatureSet(windows[chosen], np.arange(len(chosen)), failed={})
+        np.testing.assert_array_equal(
+            extraction.through(network, "twice", some).values, 2 * windows[chosen]
+        )
+        return heard[1:]  # the first is to know the shape
+
+    through(np.arange(0, 60))
+    np.testing.assert_array_equal(through(np.arange(89, 30, -1)), windows[89:59:-1])
+    assert not through(np.arange(10, 80))
+    (tmp_path / "twice" / "cut.npy").write_bytes(b"cut off")
+    for keys in (tmp_path / "twice").glob("*.keys"):
+        keys.write_bytes(keys.read_bytes()[:100])
+    assert len(through(np.arange(0, 50, 2))) == 21, "the hashes of 0, 2, 10 and 12 are still there"
+
+
 def test_what_a_network_made_of_windows_is_kept_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setenv("SER_CACHE_DIR", str(tmp_path))
     windows = np.ones((130, 4, 3), np.float32)

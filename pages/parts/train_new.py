@@ -118,7 +118,7 @@ def _settings(name: str, manifests: Mapping[str, pd.DataFrame]) -> Recipe:
     if not corpora:
         raise PlanError("choose what it is to learn from")
     if absent := [title(corpus) for corpus in own.data.corpora if corpus not in manifests]:
-        st.caption(f"Its authors also used {', '.join(absent)}, which is not here.")
+        st.caption(f"The recipe also names {', '.join(absent)}, not to be had here.")
     suited = plan.suited(own, manifests, corpora)
     base = recipe.load(name, suited)
     key = f"{name}-{'+'.join(corpora)}"

@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ser_core import fbank
 from ser_core.corpora import crema_d
 from ser_core.corpora.catalogue import data_dir
 from ser_core.corpora.errors import CorpusError
 from ser_core.corpora.scanning import manifest_of
-from ser_core.features import Features, FeatureSpec, hertz_to_mel, mel_to_hertz
+from ser_core.fbank import FbankSpec
+from ser_core.features import Features, FeatureSpec, band_centres, hertz_to_mel, mel_to_hertz
 
 CORPUS = "crema-d"
 
@@ -64,16 +66,19 @@ def suit(spec: Features) -> bool:
 def windows(ids: list[str], spec: Features) -> np.ndarray:
     """Return one window for each id, as `features.windows` would make it of the recording.
 
-    Leading and trailing silence is trimmed as nearly as whole frames allow.
+    Leading and trailing silence is trimmed as nearly as whole frames allow. Filter banks are
+    what `fbank.from_log_mel` makes of them: something to learn from, not to judge, so `suit` says
+    no.
 
     Returns:
-        float32 `(ids, frames, bands)` in dB.
+        float32 `(ids, frames, bands)`, log-mel in dB.
 
     Raises:
         CorpusError: the recipe asks for other features than were made.
     """
+    made_as = FeatureSpec(trim_db=spec.trim_db) if isinstance(spec, FbankSpec) else spec
     for field, made in _MADE.items():
-        if getattr(spec, field, None) != made:
+        if getattr(made_as, field, None) != made:
             raise CorpusError(
                 f"the ready-made CREMA-D spectrograms have {field} {made}, the recipe asks for "
                 f"{getattr(spec, field, 'other features')}; change it, or get the recordings with "
@@ -81,7 +86,19 @@ def windows(ids: list[str], spec: Features) -> np.ndarray:
             )
     position = {f"{CORPUS}/{name}": at for at, name in enumerate(_names(folder() / "names.txt"))}
     levels = _levels(folder() / "logmel_u8.npy.xz")
-    return np.stack([trimmed(dequantised(levels[position[name]]), spec) for name in ids])
+    pictures = (trimmed(dequantised(levels[position[name]]), made_as) for name in ids)
+    if isinstance(spec, FbankSpec):
+        return np.stack([_filter_banks(picture, made_as, spec) for picture in pictures])
+    return np.stack(list(pictures))
+
+
+def _filter_banks(picture: np.ndarray, made_as: FeatureSpec, spec: FbankSpec) -> np.ndarray:
+    recorded = np.flatnonzero((picture > -made_as.top_db).any(axis=1))
+    frames = recorded[-1] + 1 if recorded.size else len(picture)
+    count = spec.frame_count((frames - 1) * made_as.hop_length)
+    return fbank.from_log_mel(
+        picture[:frames], band_centres(made_as), made_as.hop_length, count, spec
+    )
 
 
 def dequantised(levels: np.ndarray) -> np.ndarray:
