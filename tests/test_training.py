@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from ser_core import (
     corpora,
     crossval,
     dataset,
+    extraction,
     fitting,
     folds,
     networks,
@@ -244,6 +246,21 @@ def test_a_fold_of_unseen_speakers_scores_its_own_test_speakers(tmp_path, monkey
     assert not few.robustness, "that was measured without the voice"
     with pytest.raises(ValueError, match="7 other clips"):
         folds.with_voice(loaded, [result], tmp_path, clips=8)
+
+
+def test_the_average_voice_is_in_every_mood_equally_often(monkeypatch):
+    monkeypatch.setattr(training, "_TOGETHER", 2)  # windows
+    said = [("happy", "a"), ("happy", "a"), ("sad", "a"), ("happy", "b"), ("sad", "c")]
+    manifest = pd.DataFrame(said, columns=["emotion", "speaker"])
+    clip = np.array([0, 0, 1, 2, 3, 4])
+    values = np.array([0.0, 2.0, 4.0, 10.0, 7.0, 99.0], np.float32)[:, None]
+    data = dataset.Dataset(manifest, None, extraction.FeatureSet(values, clip, {}), ())
+    fitted = SimpleNamespace(outputs=lambda part: {"embedding": part * np.array([[1, -1]])})
+    happy, sad = ((0 + 2 + 4) / 3 + 7) / 2, 10
+    expected = (happy + sad) / 2
+    np.testing.assert_allclose(
+        training.mean_voice(fitted, data, np.arange(4)), [expected, -expected]
+    )
 
 
 def test_cross_validation_measures_keeps_and_summarises(tmp_path):
