@@ -6,6 +6,7 @@ from pages.parts.entrance import through_app
 from ser_core import plots, shelf
 from ser_core.bundle import read_card
 from ser_core.card import headline, results_in_words
+from ser_core.corpora import CORPORA
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import find_model
 from ser_core.splits import PROTOCOLS
@@ -37,8 +38,8 @@ else:
             "“I can't tell”."
         )
         st.markdown(
-            "Measured on professional actors, as many women as men, who speak North American "
-            "English in a studio. "
+            "Measured on professional actors in a studio, most of whom speak North American "
+            "English. "
             "Believe the rows about unseen speakers: a model that met the test's voices in "
             "training looks far better than it is. Guessing would be right 1 time in "
             f"{len(card.labels)}; people who listen to the same recordings are right about 2 times "
@@ -66,7 +67,7 @@ st.header("Where it fails", anchor=False)
 st.markdown(
     "- Everyday speech. Actors exaggerate, and people mostly do not.\n"
     "- Other languages, accents and cultures, and the voices of children and old people. "
-    "It learned from few adults, who spoke two sentences in a studio.\n"
+    "It learned from adults who act, in English, and say a few set sentences.\n"
     "- Noise, music, echo, or several people at once.\n"
     "- Irony, and whatever is in the words alone.\n\n"
     "When no emotion stands out, or too little can be heard, it says *I can't tell*. "
@@ -92,11 +93,11 @@ st.markdown(
 
 st.header("Licences", anchor=False)
 st.markdown(
-    "The code is free under the MIT licence. The model's weights are for non-commercial use only "
-    "([CC BY-NC-SA 4.0](https://creativecommons.org/licenses/by-nc-sa/4.0/)), as are the "
-    "recordings they were learned from:\n\n"
-    "Livingstone, S. R., & Russo, F. A. (2018). The Ryerson Audio-Visual Database of Emotional "
-    "Speech and Song (RAVDESS). *PLOS ONE* 13(5): e0196391. "
-    "[doi.org/10.1371/journal.pone.0196391](https://doi.org/10.1371/journal.pone.0196391)\n\n"
-    "The sample voices are made by espeak-ng."
+    "The code is free under the MIT licence. The weights of the models that come with it are for "
+    "non-commercial use only, as are the recordings they were learned from:\n\n"
+    + "\n".join(
+        f"- [{corpus.TITLE}]({corpus.HOME}) ({corpus.LICENCE}): {corpus.CITATION}"
+        for corpus in CORPORA.values()
+    )
+    + "\n\nThe sample voices are made by espeak-ng."
 )

@@ -272,14 +272,14 @@ weights here were trained once more, for use. Print the figures again with
 
 ## Licence
 
-{card.licence}, because that is the licence of the recordings: not for commercial use.
+{card.licence}, as the recordings are: not for commercial use.
 
 ## Limits
 
-Trained on few speakers, two sentences, one language and studio sound. Expect much less on
-spontaneous speech, other languages, children, and noisy rooms. Not for decisions about people: in
-the European Union, inferring emotion at work or in education is prohibited (Regulation (EU)
-2024/1689, Article 5(1)(f)).
+Trained on {len(training.speakers)} speakers who act, in one language, and say a few set sentences.
+Expect much less on spontaneous speech, other languages, children, and noisy rooms. Not for
+decisions about people: in the European Union, inferring emotion at work or in education is
+prohibited (Regulation (EU) 2024/1689, Article 5(1)(f)).
 """
 
 

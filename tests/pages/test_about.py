@@ -29,6 +29,9 @@ def words(app):
         "MIT",
         "CC BY-NC-SA 4.0",
         "Livingstone",
+        "Pichora-Fuller",
+        "Haq & Jackson",
+        "Cao et al.",
     ],
 )
 def test_about_says(about, said):
