@@ -94,7 +94,7 @@ st.markdown(
 st.header("Licences", anchor=False)
 st.markdown(
     "The code is free under the MIT licence. The weights of the models that come with it are for "
-    "non-commercial use only, as are the recordings they were learned from:\n\n"
+    "non-commercial use only, because most of the recordings are that models learn from:\n\n"
     + "\n".join(
         f"- [{corpus.TITLE}]({corpus.HOME}) ({corpus.LICENCE}): {corpus.CITATION}"
         for corpus in CORPORA.values()

@@ -87,6 +87,8 @@ def stop(state=State.STOPPED):
     """End it."""
     st.session_state.listener.end(state)
     st.session_state.stream.stop()
+    if state in TROUBLE:  # it may be the chosen microphone's
+        st.session_state.pop("live-microphone", None)
 
 
 def change():
@@ -218,6 +220,7 @@ with st.container(horizontal=True):
                 format_func=microphones.get,
                 key="live-microphone",
                 on_change=change,
+                disabled=paused,
                 persist_state="session",
                 label_visibility="collapsed",
                 width=300,

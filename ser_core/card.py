@@ -272,7 +272,7 @@ weights here were trained once more, for use. Print the figures again with
 
 ## Licence
 
-{card.licence}, as the recordings are: not for commercial use.
+{card.licence}: what the recordings carry that it learned from.
 
 ## Limits
 

@@ -55,7 +55,7 @@ def select(recipe: Recipe) -> pd.DataFrame:
         DatasetError: no recording has one of the labels.
     """
     everything = pd.concat([_recordings(name) for name in recipe.data.corpora], ignore_index=True)
-    manifest = wanted(everything, recipe)
+    manifest = asked_for(everything, recipe)
     lacking = set(recipe.labels) - set(manifest.emotion)
     if lacking:
         raise DatasetError(
@@ -65,13 +65,14 @@ def select(recipe: Recipe) -> pd.DataFrame:
     return manifest
 
 
-def wanted(manifest: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+def asked_for(manifest: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """Return what a recipe asks for of all recordings of its corpora, with a default index."""
     fits = manifest.channel.isin(recipe.data.channels) & manifest.emotion.isin(recipe.labels)
     found = manifest[fits]
     if most := recipe.data.most_of_speaker:
-        # Drawn at random, but the same each time, and the emotions in turn.
-        drawn = found.sample(frac=1.0, random_state=0)
+        # Drawn by chance, which is the same whatever else there is; the emotions in turn.
+        chance = pd.util.hash_pandas_object(found.id, index=False)
+        drawn = found.loc[chance.sort_values().index]
         turn = drawn.groupby(["speaker", "emotion"]).cumcount()
         drawn = drawn.loc[turn.sort_values(kind="stable").index]
         place = drawn.groupby("speaker").cumcount()

@@ -118,7 +118,8 @@ def through(
     else:
         folder.mkdir(parents=True, exist_ok=True)
         known = _known(folder)
-        shape = (len(windows), *network(windows[:1]).shape[1:])
+        one = next(iter(known.values()))[0][:1] if known else network(windows[:1])
+        shape = (len(windows), *one.shape[1:])
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             # Not through a memory map: on a full disk, that ends the process.
@@ -144,7 +145,7 @@ def _known(folder: Path) -> Known:
     """Return where the values of windows are that were in other sets, by the windows' hashes."""
     found = {}
     for file in folder.glob("*.npy"):
-        with suppress(OSError, ValueError):  # of an earlier version, or cut off
+        with suppress(OSError, ValueError):  # cut off
             hashes = file.with_suffix(_KEYS).read_bytes()
             values = np.load(file, mmap_mode="r", allow_pickle=False)
             size = hashlib.sha256().digest_size

@@ -80,8 +80,9 @@ def from_log_mel(
 ) -> np.ndarray:
     """Return about what `window` does, of a recording of which only a log-mel spectrogram is left.
 
-    It is interpolated in time and frequency. What else sets it apart, pre-emphasis and the areas of
-    filters, is the same in every frame, and goes with the mean.
+    It is interpolated in time and frequency. Pre-emphasis and the areas of filters are the same in
+    every frame, and go with the mean; that it looks at longer frames, and not below its floor,
+    stays.
 
     Args:
         level: `(frames, bands)` in dB; frames are centred, the first on the first sample.

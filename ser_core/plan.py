@@ -69,7 +69,7 @@ def recordings(loaded: Recipe, manifests: Mapping[str, pd.DataFrame]) -> pd.Data
     if absent := [name for name in wanted.corpora if name not in manifests]:
         raise PlanError(f"there are no recordings of {', '.join(absent)} here")
     found = pd.concat([manifests[name] for name in wanted.corpora], ignore_index=True)
-    found = dataset.wanted(found, loaded)
+    found = dataset.asked_for(found, loaded)
     if lacking := [label for label in loaded.labels if label not in set(found.emotion)]:
         raise PlanError(
             f"there is no recording that is {' or '.join(lacking)}; leave that out or add others"

@@ -40,7 +40,8 @@ class Space:
 
     Attributes:
         kernel: float32 `(size, classes)`, what the logits make of an embedding.
-        population: float32 `(size,)`, the mean over training speakers of their mean embedding.
+        population: float32 `(size,)`, the mean embedding of the average training speaker in each
+            emotion in turn.
     """
 
     kernel: np.ndarray

@@ -40,8 +40,9 @@ class Data:
     Attributes:
         corpus: one, or several (`"ravdess+tess"`).
         channels: which of their channels.
-        most_of_speaker: recordings of one speaker that are used at most, of each emotion about
-            alike; 0 for all. The 2,800 of TESS are two voices, however many words they say.
+        most_of_speaker: recordings of one speaker that are used at most, to learn from and to test
+            on, of each emotion about alike; 0 for all. The 2,800 of TESS are two voices, however
+            many words they say.
     """
 
     corpus: str = "ravdess"

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser_core import audio, corpora, dataset, features, recipe
+from ser_core import audio, corpora, crossval, dataset, features, recipe, splits
 from ser_core.corpora import ready_made
+from ser_core.errors import UndertoneError
 from tests.helpers import speech_like
 
 SPEC = features.FeatureSpec()
@@ -83,15 +84,17 @@ def test_filter_banks_are_guessed_from_spectrograms_to_learn_from(spectrograms):
 def test_no_more_recordings_of_a_speaker_than_wanted(most, expected):
     many = [("a", emotion) for emotion in ("happy", "sad") for _ in range(8)]
     few = [("b", "happy")] * 4 + [("", "sad")] * 2
-    table = pd.DataFrame(many + few, columns=["speaker", "emotion"]).assign(channel="speech")
+    table = pd.DataFrame(many + few, columns=["speaker", "emotion"])
+    table = table.assign(channel="speech", id=[f"{row:02}" for row in table.index])
     loaded = recipe.load("swift", [SMALL[0], f"data.most_of_speaker={most}"])
-    found = dataset.wanted(table, loaded)
+    found = dataset.asked_for(table, loaded)
     count = found.speaker.value_counts()
     assert (count["a"], count["b"], count[""]) == expected
-    assert list(found.index) == list(range(sum(expected)))
-    assert found.equals(dataset.wanted(table, loaded)), "the same each time"
+    assert list(found.index) == list(range(sum(expected))) and found.id.is_monotonic_increasing
     by_emotion = found.emotion[found.speaker == "a"].value_counts()
     assert by_emotion.max() - by_emotion.min() <= 1
+    without_b = dataset.asked_for(table[table.speaker != "b"], loaded)
+    assert set(without_b.id) == set(found.id[found.speaker != "b"]), "whoever else there is"
 
 
 def test_spectrograms_are_never_offered_as_sound(spectrograms):
@@ -126,6 +129,17 @@ def test_several_corpora_make_one_dataset(spectrograms, data, toy_ravdess):
     assert set(found.features.clip) == set(range(68))
     varied = found.manifest.corpus.iloc[found.varied[0].clip]
     assert set(varied) == {"ravdess"}, "nothing can be played of the others"
+
+
+def test_robustness_is_that_of_recordings_which_are_tested(
+    spectrograms, data, toy_ravdess, tmp_path, monkeypatch
+):
+    shutil.copytree(toy_ravdess / "ravdess", data / "ravdess")
+    loaded = recipe.load("swift", [*SMALL, "data.corpus=ravdess+crema-d"])
+    with pytest.raises(UndertoneError, match="robustness needs recordings"):
+        crossval.crossval(loaded, "random-80-20", tmp_path, seeds=1, jobs=1, robustness=True)
+    monkeypatch.setitem(splits._SPEAKERS, "ravdess-5fold", [["ravdess-01"], ["ravdess-02"]])
+    crossval._check_robustness(loaded, "ravdess-5fold")  # spectrograms are learned from alone
 
 
 def test_a_damaged_recording_is_not_trained_on(data, toy_ravdess):

@@ -177,9 +177,10 @@ def _honest(card: Card, manifest: pd.DataFrame) -> str:
     """Say whose recordings look tidier than they should."""
     training = card.training
     met = manifest.speaker.isin([*training.speakers, *training.validation_speakers])
-    corpora = ", ".join(title(name) for name in training.corpora)
     if not met.any():
+        corpora = ", ".join(title(name) for name in training.corpora)
         return f"The model, trained on {corpora}, has heard none of these speakers before."
+    corpora = ", ".join(title(name) for name in manifest.corpus[met].unique())
     share = "these" if met.all() else f"{met.sum():,} of these {len(manifest):,}"
     return (
         f"The model was trained with the speakers of {share} recordings ({corpora}): they look "

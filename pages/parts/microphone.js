@@ -40,8 +40,8 @@ class Connection {
     } catch (error) {
       return this.tell(FAILURES[error.name] ?? "busy")
     }
+    this.microphones = await this.list().catch(() => [])
     if (this.closed) return this.close() // stopped while the visitor was being asked
-    this.microphones = await this.list()
     this.tell("granted")
     try {
       await this.offer(iceServers)

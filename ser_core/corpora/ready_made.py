@@ -66,12 +66,12 @@ def suit(spec: Features) -> bool:
 def windows(ids: list[str], spec: Features) -> np.ndarray:
     """Return one window for each id, as `features.windows` would make it of the recording.
 
-    Leading and trailing silence is trimmed as nearly as whole frames allow. Filter banks are
-    what `fbank.from_log_mel` makes of them: something to learn from, not to judge, so `suit` says
-    no.
+    Leading and trailing silence is trimmed as nearly as whole frames allow. Filter banks are what
+    `fbank.from_log_mel` guesses: something to learn from. What is tested on them is tested on a
+    guess, and the app shows no answer about one: `suit` says no.
 
     Returns:
-        float32 `(ids, frames, bands)`, log-mel in dB.
+        float32 `(ids, frames, bands)`: log-mel in dB, filter banks as `fbank.window` has them.
 
     Raises:
         CorpusError: the recipe asks for other features than were made.

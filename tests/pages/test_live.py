@@ -92,6 +92,12 @@ def test_another_microphone_is_chosen_and_kept(page, browser):
     press(page, "Stop")
     press(page, "Start again")
     assert page.session_state.stream.wanted == "b"
+    press(page, "Pause")
+    assert page.selectbox[0].disabled, "a pause is a pause"
+    browser(told="busy")
+    page.run()
+    press(page, "Start again")
+    assert page.session_state.stream.wanted is None, "another one may open"
 
 
 @pytest.mark.parametrize(
