@@ -148,10 +148,11 @@ def results_table(card: Card) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in card.evaluation:
-        uar, accuracy = _mean_sd(row.uar, row.uar_sd), _mean_sd(row.accuracy, row.accuracy_sd)
+        uar, accuracy = _mean_sd(row)
+        seeds = f"{row.seeds} seed{'' if row.seeds == 1 else 's'}"
         rest = (row.macro_f1, row.ece, row.coverage, row.selective_accuracy)
         lines.append(
-            f"| `{row.protocol}`, {row.seeds} seeds | {row.labels} | {uar} | {accuracy} | "
+            f"| `{row.protocol}`, {seeds} | {row.labels} | {uar} | {accuracy} | "
             + " | ".join(f"{100 * value:.1f}" for value in rest)
             + f" | {row.fold_seconds:.0f} |"
         )
@@ -170,8 +171,12 @@ def robustness_table(rows: Iterable[Robustness]) -> str:
     return "\n".join(lines)
 
 
-def _mean_sd(mean: float, sd: float) -> str:
-    return f"{100 * mean:.1f} ± {100 * sd:.1f}"
+def _mean_sd(row: Evaluation) -> tuple[str, str]:
+    """Return UAR and accuracy in per cent; the sd of one seed is none."""
+    figures = (row.uar, row.uar_sd), (row.accuracy, row.accuracy_sd)
+    if row.seeds == 1:
+        return tuple(f"{100 * mean:.1f}" for mean, _ in figures)
+    return tuple(f"{100 * mean:.1f} ± {100 * sd:.1f}" for mean, sd in figures)
 
 
 def headline(card: Card) -> Evaluation | None:
@@ -186,16 +191,19 @@ def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str,
         card: the model's.
         protocols: what each protocol is, in a phrase: `splits.PROTOCOLS`.
     """
-    return [
-        {
-            "Tested on": f"**{row.protocol}**: {protocol_in_words(row.protocol, protocols)}",
-            "Right": _mean_sd(row.accuracy, row.accuracy_sd).replace(" ", "\u00a0") + "%",
-            "UAR": _mean_sd(row.uar, row.uar_sd).replace(" ", "\u00a0") + "%",
-            "Answered": f"{row.coverage:.0%}",
-            "Right when answered": f"{row.selective_accuracy:.0%}",
-        }
-        for row in card.evaluation
-    ]
+    table = []
+    for row in card.evaluation:
+        uar, accuracy = (f"{figure}%".replace(" ", "\u00a0") for figure in _mean_sd(row))
+        table.append(
+            {
+                "Tested on": f"**{row.protocol}**: {protocol_in_words(row.protocol, protocols)}",
+                "Right": accuracy,
+                "UAR": uar,
+                "Answered": f"{row.coverage:.0%}",
+                "Right when answered": f"{row.selective_accuracy:.0%}",
+            }
+        )
+    return table
 
 
 def protocol_in_words(protocol: str, protocols: Mapping[str, str]) -> str:

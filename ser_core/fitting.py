@@ -105,7 +105,7 @@ def fit_network(
 def fit_regression(network: keras.Model, freedom: float, batches: "Batches") -> None:
     """Fit the regression of a `deep` network, when all else is.
 
-    It is a linear function of the frames' mean and sd, too many values to be learned well along
+    It is a linear function of the frames' sd, too many values to be learned well along
     with the rest; alone and held tightly it errs in other places than the rest does.
 
     Args:

@@ -181,7 +181,7 @@ def deep(
     x = layers.Concatenate()([x, layers.Bidirectional(_lstm(config.lstm_units, sequences=True))(x)])
     pooled, attention = attentive_statistics(x, heard)
     if config.regression:
-        statistics = layers.Activation("linear", name=STATISTICS)(_statistics(frames, heard))
+        statistics = layers.Activation("linear", name=STATISTICS)(_deviation(frames, heard))
         regression = layers.Dense(
             classes, kernel_initializer="zeros", trainable=False, name=REGRESSION
         )(statistics)
@@ -204,12 +204,15 @@ def trunk(shape: tuple[int, int], config: Deep) -> keras.Model:
     return keras.Model(published.input, layers.Activation("linear", name=HEARD)(x))
 
 
-def _statistics(x, heard):
-    """Return mean and sd over the steps of `(n, steps, channels)` that are heard."""
+def _deviation(x, heard):
+    """Return the sd over the steps of `(n, steps, channels)` that are heard.
+
+    The mean is left out: it is voice and microphone more than mood (benchmarks/LAB.md).
+    """
     count = ops.maximum(ops.sum(heard, axis=1), 1)
     mean = ops.sum(x, axis=1) / count
     variance = ops.sum(ops.square(x), axis=1) / count - ops.square(mean)
-    return layers.Concatenate()([mean, ops.sqrt(ops.maximum(variance, 1e-6))])
+    return ops.sqrt(ops.maximum(variance, 1e-6))
 
 
 def set_regression(network: keras.Model, kernel: np.ndarray, bias: np.ndarray) -> None:
@@ -217,7 +220,7 @@ def set_regression(network: keras.Model, kernel: np.ndarray, bias: np.ndarray) -
 
     Args:
         network: built with a regression.
-        kernel: `(statistics, classes)`.
+        kernel: `(channels, classes)`.
         bias: `(classes,)`.
     """
     network.get_layer(REGRESSION).set_weights([kernel, bias])

@@ -10,6 +10,7 @@ from ser_core.card import (
     model_card,
     protocol_in_words,
     results_in_words,
+    results_table,
 )
 from ser_core.splits import PROTOCOLS
 from tests.helpers import ROOT
@@ -62,6 +63,10 @@ def test_results_in_words(card):
     assert first["Tested on"].startswith("**ravdess-5fold**: unseen speakers")
     assert first["Right"] == "62.1\u00a0±\u00a00.7%"
     assert first["UAR"] == "60.8\u00a0±\u00a01.1%"
+    once = dataclasses.replace(row("ravdess-5fold"), seeds=1)
+    card = dataclasses.replace(card, evaluation=(once,))
+    assert results_in_words(card, PROTOCOLS)[0]["UAR"] == "60.8%", "one seed has no sd"
+    assert "| `ravdess-5fold`, 1 seed | 8 | 60.8 | 62.1 |" in results_table(card)
     assert first["Answered"] == "70%"
     assert second["Right when answered"] == "74%"
     assert second["Right"].startswith("84.9")

@@ -307,7 +307,7 @@ def test_clips_without_sound_can_be_seen_and_judged_but_not_heard(explore, runs,
     assert "spectrograms without sound" in said(app) and not app.get("audio")
     assert "no sound of this clip" in app.info[0].value
     assert app.get("plotly_chart")[-1].proto.alt.startswith("Mel spectrogram of")
-    assert "“deep” answers only where there is sound" in said(app)
+    assert "trained with this voice" in said(app)
     choose(app, "explore-view", "Map")
     assert not app.error and "“deep” answers only where there is sound" in app.info[0].value
     choose(app, "explore-view", "Browse")
