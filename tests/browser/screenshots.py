@@ -39,7 +39,7 @@ IN_README = (
     "explore-map-desktop-light",
     "models-desktop-light",
 )
-SAMPLE = "Whispered"  # of the synthetic voices, the one that deep has an answer to
+SAMPLE = "Low and slow"  # of the synthetic voices, the one that deep has an answer to
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 

@@ -117,7 +117,7 @@ def test_a_recipe_says_what_its_authors_claim(recordings, train):
     train.selectbox(key="train-recipe").select("cnn-refined").run()
     assert "claim **83% right**, tested on voices that it knows (random-80-20)" in words(train)
     train.selectbox(key="train-recipe").select("cnn-bilstm-four").run()
-    assert "also used TESS" in words(train)
+    assert "also names TESS" in words(train)
     train.selectbox(key="train-recipe").select("svm").run()
     assert "no model that the app could use" in words(train)
     assert not train.slider, "a baseline has neither rounds nor dropout"
