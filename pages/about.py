@@ -33,9 +33,9 @@ else:
         results = results_in_words(card, PROTOCOLS)
         st.table(results, alt="Test results of the model, by protocol", hide_header=False)
         st.caption(
-            "Mean ± standard deviation over several trainings. UAR is the average over emotions, "
-            "so that frequent ones do not count for more. *Answered* is how often it did not say "
-            "“I can't tell”."
+            "Mean ± standard deviation, where there were several trainings. UAR is the average "
+            "over emotions, so that frequent ones do not count for more. *Answered* is how often "
+            "it did not say “I can't tell”."
         )
         st.markdown(
             "Measured on professional actors in a studio, most of whom speak North American "

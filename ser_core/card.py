@@ -148,7 +148,7 @@ def results_table(card: Card) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in card.evaluation:
-        uar, accuracy = _mean_sd(row)
+        uar, accuracy = mean_sd(row)
         seeds = f"{row.seeds} seed{'' if row.seeds == 1 else 's'}"
         rest = (row.macro_f1, row.ece, row.coverage, row.selective_accuracy)
         lines.append(
@@ -171,7 +171,7 @@ def robustness_table(rows: Iterable[Robustness]) -> str:
     return "\n".join(lines)
 
 
-def _mean_sd(row: Evaluation) -> tuple[str, str]:
+def mean_sd(row: Evaluation) -> tuple[str, str]:
     """Return UAR and accuracy in per cent; the sd of one seed is none."""
     figures = (row.uar, row.uar_sd), (row.accuracy, row.accuracy_sd)
     if row.seeds == 1:
@@ -193,7 +193,7 @@ def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str,
     """
     table = []
     for row in card.evaluation:
-        uar, accuracy = (f"{figure}%".replace(" ", "\u00a0") for figure in _mean_sd(row))
+        uar, accuracy = (f"{figure}%".replace(" ", "\u00a0") for figure in mean_sd(row))
         table.append(
             {
                 "Tested on": f"**{row.protocol}**: {protocol_in_words(row.protocol, protocols)}",

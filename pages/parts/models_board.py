@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.parts.hearing import plain
 from ser_core import comparison, heldout, plots, plots_models, shelf
-from ser_core.card import Evaluation, protocol_in_words
+from ser_core.card import Evaluation, mean_sd, protocol_in_words
 from ser_core.comparison import Interval
 from ser_core.errors import UndertoneError
 from ser_core.shelf import Model
@@ -70,11 +70,12 @@ def show(models: Mapping[str, Model], used: str) -> None:
 
 def _row(name: str, row: Evaluation, found: Interval | None, used: str) -> dict[str, str]:
     span = f"{100 * found.low:.0f}–{100 * found.high:.0f}%" if found else "–"
+    uar, accuracy = (f"{figure}%".replace(" ", "\u00a0") for figure in mean_sd(row))
     return {
         "Model": f"**{plain(name)}**{' (in use)' if name == used else ''}",
-        "UAR": f"{100 * row.uar:.1f}\u00a0±\u00a0{100 * row.uar_sd:.1f}%",
+        "UAR": uar,
         "With other speakers": span,
-        "Right": f"{100 * row.accuracy:.1f}\u00a0±\u00a0{100 * row.accuracy_sd:.1f}%",
+        "Right": accuracy,
         "Answered": f"{row.coverage:.0%}",
         "Right when answered": f"{row.selective_accuracy:.0%}",
         "Emotions": str(row.labels),

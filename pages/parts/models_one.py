@@ -159,7 +159,7 @@ def _results(model: Model) -> None:
         hide_header=False,
     )
     st.caption(
-        "Mean ± standard deviation over several trainings by the model's recipe. Believe the rows "
+        "Mean ± standard deviation, if there were several trainings. Believe the rows "
         "about unseen speakers."
     )
 

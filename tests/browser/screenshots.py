@@ -109,7 +109,7 @@ def explore(browser: Browser, url: str, name: str, look: dict) -> None:
         page = open_page(browser, f"{url}/explore", **look)
         page.get_by_role("radio", name=view).click()
         if view == "Map":  # which takes longer than the page needs to seem settled
-            expect(page.locator(".js-plotly-plot").first).to_be_visible()
+            expect(page.locator(".js-plotly-plot .gl-canvas").first).to_be_visible()
         settle(page)
         photograph(page, f"explore-{view.lower()}-{name}")
 
