@@ -149,10 +149,9 @@ def results_table(card: Card) -> str:
     ]
     for row in card.evaluation:
         uar, accuracy = mean_sd(row)
-        seeds = f"{row.seeds} seed{'' if row.seeds == 1 else 's'}"
         rest = (row.macro_f1, row.ece, row.coverage, row.selective_accuracy)
         lines.append(
-            f"| `{row.protocol}`, {seeds} | {row.labels} | {uar} | {accuracy} | "
+            f"| `{row.protocol}`, {seeds_in_words(row)} | {row.labels} | {uar} | {accuracy} | "
             + " | ".join(f"{100 * value:.1f}" for value in rest)
             + f" | {row.fold_seconds:.0f} |"
         )
@@ -169,6 +168,11 @@ def robustness_table(rows: Iterable[Robustness]) -> str:
             f"{100 * row.same:.1f} | {enough} |"
         )
     return "\n".join(lines)
+
+
+def seeds_in_words(row: Evaluation) -> str:
+    """Return how many seeds a row is the mean of, as “3 seeds”."""
+    return f"{row.seeds} seed{'' if row.seeds == 1 else 's'}"
 
 
 def mean_sd(row: Evaluation) -> tuple[str, str]:

@@ -121,6 +121,7 @@ def crossval(
     from ser_core import folds as fold_results
     from ser_core import heldout as heldouts
     from ser_core import recipe as recipes
+    from ser_core.card import mean_sd, seeds_in_words
     from ser_core.recognizer import runs_dir
 
     splits.fold_count(protocol)
@@ -173,9 +174,10 @@ def crossval(
         print_json(protocols.document(loaded, rows, results))
         return
     for row in rows:
+        uar, accuracy = mean_sd(row)
         print(
-            f"{loaded.name}, {row.protocol}, {row.seeds} seeds: UAR {row.uar:.1%} ± "
-            f"{row.uar_sd:.1%}, accuracy {row.accuracy:.1%} ± {row.accuracy_sd:.1%}, macro F1 "
+            f"{loaded.name}, {row.protocol}, {seeds_in_words(row)}: UAR {uar}%, accuracy "
+            f"{accuracy}%, macro F1 "
             f"{row.macro_f1:.1%}, ECE {row.ece:.1%}; {row.coverage:.0%} answered, of which "
             f"{row.selective_accuracy:.1%} right"
         )
