@@ -171,6 +171,16 @@ def test_more_corpora_do_not_slip_into_the_training(protocol, corpus):
         assert sides(all_four(), split, "corpus") == [{corpus}] * 3
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_of_every_corpus_somebody_is_learned_from(seed):
+    frame = all_four()
+    learned, validates, _ = sides(
+        frame, splits.holdout(frame, seed=seed, validation_speakers=8), "corpus"
+    )
+    assert learned == validates == set(splits.CORPORA)
+
+
 def test_every_protocol_says_how_many_folds_it_has():
     for protocol in splits.PROTOCOLS:
         found = splits.splits(all_four(), protocol, seed=0, validation_speakers=2)

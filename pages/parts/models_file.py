@@ -126,14 +126,16 @@ def add() -> None:
                 name = importing.take_in_apart(file, file.name)
             # The box that chooses has been drawn by now; it is told before it is drawn again.
             st.session_state["look-next"] = name
-            st.toast(f"“{plain(name)}” is here now.", icon=":material/check:")
-            st.session_state.pop("import-refused", None)
+            # Nor is it told at once: what is drawn just before a rerun may never be seen.
+            st.session_state["import-said"] = True, f"“{file.name}” is added, as “{name}”."
         except UndertoneError as error:
-            st.session_state["import-refused"] = f"Sorry, “{file.name}” is not added: {error}."
+            said = f"Sorry, “{file.name}” is not added: {error}."
+            st.session_state["import-said"] = False, said
         st.session_state.imports += 1  # an uploader that is empty again
         st.rerun()
-    if refused := st.session_state.get("import-refused"):
-        st.error(plain(refused))
+    if "import-said" in st.session_state:
+        added, said = st.session_state["import-said"]
+        (st.success if added else st.error)(plain(said))
     st.caption(
         "It is checked before it is added: every file against its checksum, and that nothing in it "
         "could run code of its maker's or read other files."

@@ -324,7 +324,7 @@ def test_a_model_is_added(runs, page, others):
     for number in range(others):
         shutil.copytree(SWIFT, runs / f"other-{number}" / "model")
     page.run().file_uploader[0].upload("theirs.zip", archive(SWIFT)).run()
-    assert not page.error and "“swift\\-2” is here now" in toasts(page)[0]
+    assert not page.error and "“theirs\\.zip” is added, as “swift\\-2”" in page.success[0].value
     assert shelf.find("swift-2").origin is shelf.Origin.IMPORTED
     assert page.selectbox(key="look-at").value == "swift-2"
     assert "nobody here has checked them" in said(page)
