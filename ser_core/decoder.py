@@ -26,7 +26,7 @@ import numpy as np
 from ser_core import audio
 
 _MEMORY = 1_000_000_000  # bytes beyond the file itself; two hours at 16 kHz are 460 million
-_SECONDS = 60  # of a processor; an ordinary hour takes one or two
+_SECONDS = 10  # of a processor, and one for each megabyte; an ordinary hour takes one or two
 _PATIENCE = 600  # seconds after which it is waiting for something, or for nothing
 _HEAD = struct.Struct("<4sQ")  # what came of it, and of how many bytes that is
 _CLIP, _REFUSED, _FAILED = b"clip", b"refu", b"fail"
@@ -126,7 +126,7 @@ def _answer(connection: socket.socket) -> None:
         data = file.read()
     for limit, most in (
         (resource.RLIMIT_DATA, _MEMORY + len(data)),
-        (resource.RLIMIT_CPU, _SECONDS),
+        (resource.RLIMIT_CPU, _SECONDS + len(data) // 1_000_000),
         (resource.RLIMIT_NOFILE, 0),
         (resource.RLIMIT_CORE, 0),
     ):
