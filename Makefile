@@ -33,15 +33,7 @@ screenshots: setup-dev
 	$(BIN)/python -m tests.browser.screenshots
 
 bench: setup-dev
-	$(BIN)/python -m benchmarks.predict
-	$(BIN)/python -m benchmarks.stages
-	$(BIN)/python -m benchmarks.growth
-	$(BIN)/python -m benchmarks.features
-	$(BIN)/python -m benchmarks.batch
-	$(BIN)/python -m benchmarks.speech
-	$(BIN)/python -m benchmarks.page
-	$(BIN)/python -m benchmarks.explore
-	$(BIN)/python -m benchmarks.live
+	$(BIN)/python -m benchmarks
 
 setup: .venv/installed
 setup-dev: .venv/installed-dev

@@ -1,6 +1,8 @@
-"""How long one clip takes, and how much memory: both models beside the usual pipeline.
+"""How long one clip takes, and how much memory: both models beside what one would build oneself.
 
-`python -m benchmarks.predict` prints a table and writes `benchmarks/results/predict.json`.
+`python -m benchmarks.predict` prints a table and writes `benchmarks/results/predict.json`. Without
+`opensmile`, which is free for some purposes only and so not among this project's requirements,
+that pipeline is left out.
 """
 
 import argparse
@@ -16,18 +18,21 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import partial
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import soundfile
 
-from benchmarks import usual
+from benchmarks import opensmile_svm, usual
 from ser_core import audio
 from ser_core.recognizer import Recognizer
 
 RESULTS = Path(__file__).parent / "results"
-MODELS, USUAL = ("deep", "swift"), "usual"
+MODELS = ("deep", "swift")
+PEERS = {"usual": "usual pipeline", "opensmile_svm": "openSMILE and an SVM"}
 SAMPLE = Path(__file__).parent.parent / "assets" / "samples" / "low-and-slow.flac"
 
 
@@ -42,8 +47,11 @@ def main() -> None:
             model: (partial(ours, model), ["-m", "ser_core", "predict", "--model", model])
             for model in MODELS
         },
-        USUAL: (theirs, ["-m", "benchmarks.usual"]),
+        "usual": (partial(theirs, usual), ["-m", "benchmarks.usual"]),
     }
+    if find_spec("opensmile"):
+        measure = partial(theirs, opensmile_svm)
+        pipelines["opensmile_svm"] = (measure, ["-m", "benchmarks.opensmile_svm"])
     figures = {name: {"warm_ms": [], "start_s": [], "peak_memory_mb": []} for name in pipelines}
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "clip.wav")
@@ -65,9 +73,11 @@ def main() -> None:
         "what": f"{what}, as 16 kHz WAV; medians over rounds taken in turns",
         **medians,
         **{
-            f"{USUAL} / {model}": {
-                key: round(medians[USUAL][key] / medians[model][key], 1) for key in medians[USUAL]
+            f"{peer} / {model}": {
+                key: round(value / medians[model][key], 1) for key, value in medians[peer].items()
             }
+            for peer in PEERS
+            if peer in medians
             for model in MODELS
         },
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
@@ -110,10 +120,10 @@ def ours(model: str, path: str, repeats: int) -> list[float]:
     return timed(lambda: recognizer.predict(audio.read(path)), repeats)
 
 
-def theirs(path: str, repeats: int) -> list[float]:
-    """Return the milliseconds that the usual pipeline takes."""
-    model = usual.network()
-    return timed(lambda: usual.predict(model, path), repeats)
+def theirs(pipeline: ModuleType, path: str, repeats: int) -> list[float]:
+    """Return the milliseconds that another pipeline takes."""
+    model = pipeline.model()
+    return timed(lambda: pipeline.predict(model, path), repeats)
 
 
 def timed(call: Callable[[], object], repeats: int) -> list[float]:
@@ -140,20 +150,20 @@ def start(arguments: list[str]) -> tuple[float, float]:
 
 def table(result: dict) -> str:
     """Return the figures as a Markdown table."""
-    names = {
+    measures = {
         "warm_ms": "warm, file to probabilities (ms)",
         "start_s": "process start to first answer (s)",
         "peak_memory_mb": "peak memory (MB)",
     }
-    ratios = [f"{USUAL} / {model}" for model in MODELS]
-    rows = [
-        [name, *(f"{result[who][key]:.3g}" for who in (*MODELS, USUAL))]
-        + [f"{result[ratio][key]:.2g} ×" for ratio in ratios]
-        for key, name in names.items()
-    ]
-    models = [f"`{model}`" for model in MODELS]
-    head = ["", *models, "usual pipeline", *(f"{USUAL} / {model}" for model in models)]
-    lines = [head, ["---"] * len(head), *rows]
+    lines = [["", *measures.values()], ["---"] * (1 + len(measures))]
+    for model in MODELS:
+        lines.append([f"`{model}`", *(f"{result[model][key]:.3g}" for key in measures)])
+    for peer in filter(result.get, PEERS):
+        cells = []
+        for key in measures:
+            ratios = [f"{result[f'{peer} / {model}'][key]:.2g} × `{model}`" for model in MODELS]
+            cells.append(f"{result[peer][key]:.3g} ({', '.join(ratios)})")
+        lines.append([PEERS[peer], *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

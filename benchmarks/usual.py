@@ -27,7 +27,7 @@ def features(path: str) -> np.ndarray:
     return librosa.util.fix_length(rows, size=FRAMES, axis=1).T.astype(np.float32)
 
 
-def network(classes: int = 8):
+def model(classes: int = 8):
     """Build the Keras model."""
     import keras
     from keras import layers
@@ -51,4 +51,4 @@ def predict(model, path: str) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    print(predict(network(), sys.argv[1]))
+    print(predict(model(), sys.argv[1]))
