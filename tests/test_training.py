@@ -31,7 +31,7 @@ from ser_core.card import Robustness
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
 from ser_core.robustness import CONDITIONS
-from tests.helpers import ROOT, TOY
+from tests.helpers import ROOT, TOY, run_beside_another
 
 
 @pytest.fixture(autouse=True)
@@ -546,6 +546,23 @@ def test_a_fold_whose_process_is_killed_gets_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(folds, "run", killed)
     with pytest.raises(ValueError, match="ended from outside.* run the same command again"):
         crossval.crossval(recipe.load("svm"), "random-80-20", tmp_path, seeds=1, jobs=1)
+
+
+def test_folds_are_run_side_by_side_but_those_that_are_kept(tmp_path, monkeypatch):
+    svm = recipe.load("svm", ['labels=["neutral", "happy", "sad", "angry"]'])
+    arguments = svm, "random-80-20"
+
+    def without_seconds(results):
+        return [dataclasses.replace(result, seconds=0) for result in results]
+
+    one_by_one = [folds.run(*arguments, seed, 0, tmp_path, robustness=False) for seed in range(3)]
+    for seed in (1, 2):
+        (tmp_path / f"seed{seed}-fold0.json").unlink()
+    monkeypatch.setattr(folds, "run", run_beside_another)
+    together = crossval.crossval(*arguments, tmp_path, seeds=3, jobs=2)
+    assert together[0] == one_by_one[0], "with the seconds that it took the first time"
+    assert {file.stem for file in tmp_path.glob("*.here")} == {"1", "2"}
+    assert without_seconds(together) == without_seconds(one_by_one)
 
 
 def test_no_fold_outlives_a_cross_validation_that_is_killed(tmp_path, toy_ravdess):
