@@ -82,7 +82,7 @@ if len(here(uploaded)) < len(uploaded):
         "it these files once more."
     )
 try:
-    model = recognizer().card
+    recognizer()
 except UndertoneError as error:
     st.error(f"Sorry: {error}.")
     st.stop()
@@ -116,9 +116,13 @@ visit.compare(shown)
 voice.profiles()
 visit.listing(shown)
 
-best = headline(model)
+heard_by = entry.prediction.model
+try:
+    best = headline(recognizer(heard_by).card)
+except UndertoneError:
+    best = None  # that model is not there any more
 score = best and f", right for {best.accuracy:.0%} of clips by unseen speakers ({best.protocol})"
 st.caption(
-    f"Heard by the model “{model.name}”{score or ''}. With voices, rooms and microphones "
+    f"Heard by the model “{heard_by}”{score or ''}. With voices, rooms and microphones "
     "unlike those it learned from, expect it to be wrong more often, and too sure."
 )

@@ -1,7 +1,6 @@
 """A network, fitted on the training part of a split and guided by its validation part, if any."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from ser_core import networks, warm_start
+from ser_core import networks, warm_start, writing
 from ser_core.augment import augment
 from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
@@ -373,10 +372,8 @@ class Guide(keras.callbacks.Callback):
         }
         numbers = np.array([epochs, self.best_score, self.best_epoch, self.waited, self.finished])
         seconds = self.seconds + time.monotonic() - self.started
-        partial = self.checkpoint.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(file, numbers=numbers, seconds=seconds, **arrays)
-        os.replace(partial, self.checkpoint)
+        known = {"numbers": numbers, "seconds": seconds} | arrays
+        writing.write(self.checkpoint, lambda file: np.savez(file, **known))
 
     def go_on(self, model: keras.Model) -> int:
         """Take everything from the checkpoint, if there is one; return the epochs done by then."""

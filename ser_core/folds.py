@@ -1,6 +1,5 @@
 """One fold of a protocol: trained under one seed, tested, and what came out kept in files."""
 
-import json
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from ser_core import dataset, evaluation, profile, splits
+from ser_core import dataset, evaluation, profile, splits, writing
 from ser_core.card import Robustness
 from ser_core.errors import UndertoneError
 from ser_core.recipe import CLASSICAL, Recipe
@@ -69,12 +68,8 @@ def run(
     from ser_core import training  # loads TensorFlow, for which `crossval.summarise` need not wait
 
     data = dataset.load(recipe)
-    split = splits.splits(
-        data.manifest,
-        protocol,
-        seed=seed,
-        validation_speakers=recipe.training.validation_speakers,
-    )[fold]
+    among = recipe.training.validation_speakers
+    split = splits.split(data.manifest, protocol, fold, seed=seed, validation_speakers=among)
     with tempfile.TemporaryDirectory(prefix=f"seed{seed}-fold{fold}-", dir=folder) as scratch:
         fitted = training.fit(recipe, data, split, seed=seed, folder=Path(scratch))
         if fitted.network is not None:
@@ -104,9 +99,7 @@ def run(
         population = training.mean_voice(fitted, data, training.learned_from(recipe, split))
         file = _file(seed, fold, folder).with_suffix(".npz")
         _keep_embeddings(fitted, data, split.test, population, file)
-    partial = _file(seed, fold, folder).with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(result)), "utf-8")
-    partial.rename(_file(seed, fold, folder))
+    writing.write_json(_file(seed, fold, folder), asdict(result))
     return result
 
 

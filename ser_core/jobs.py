@@ -25,7 +25,8 @@ from ser_core.one_at_a_time import JobError, holder, lock, wait
 from ser_core.recipe import Recipe
 from ser_core.recipe_text import to_toml
 from ser_core.recognizer import model_folders, runs_dir
-from ser_core.runner import ENDED, JOB, LOG, write_json
+from ser_core.runner import ENDED, JOB, LOG
+from ser_core.writing import write_json
 
 _ROOT = Path(__file__).parent.parent
 _TAIL = 8_000  # bytes of a log that are shown

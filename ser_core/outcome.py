@@ -81,6 +81,11 @@ class Outcome:
         return self.metrics[self.part]
 
     @property
+    def refitted(self) -> bool:
+        """Whether it has learned from those who validated it, too, once they had."""
+        return bool(self.recipe.get("training", {}).get("refit"))
+
+    @property
     def protocol(self) -> str | None:
         """By which it was tested, if it was."""
         return self.about["protocol"]
@@ -125,7 +130,12 @@ def read(folder: Path) -> Outcome:
 
 def tried(known: Outcome) -> str:
     """Return on whom a run was tried, and what that is worth, as a sentence without its stop."""
-    if known.part == "validation":
+    if known.part == "validation" and known.refitted:
+        worth = (
+            "who showed how sure it may be (validation), before it learned from them, too: nobody "
+            "was kept aside for a test"
+        )
+    elif known.part == "validation":
         worth = (
             "who also decided when it stopped learning (validation): nobody was kept aside for a "
             "test, so expect a little less"

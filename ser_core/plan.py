@@ -125,15 +125,10 @@ def split(loaded: Recipe, manifest: pd.DataFrame, protocol: str | None, fold: in
         UndertoneError: they cannot be divided so, or the model that is started with knows those who
             are to judge.
     """
-    how = {
-        "seed": loaded.training.seed,
-        "validation_speakers": loaded.training.validation_speakers,
-    }
+    config = loaded.training
+    how = {"seed": config.seed, "validation_speakers": config.validation_speakers}
     try:
-        if protocol is None:
-            found = splits.holdout(manifest, **how)
-        else:
-            found = splits.splits(manifest, protocol, **how)[fold]
+        found = splits.split(manifest, protocol, fold, **how)
     except UndertoneError:
         raise
     except ValueError as error:  # of scikit-learn

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ser_core import writing
+
 JOB, LOG, ENDED = "job.json", "log.txt", "ended.json"
 _NICENESS = 5  # whoever looks at a page meanwhile goes first
 
@@ -35,7 +37,7 @@ def main(lock: int, folders: list[Path]) -> None:
                 stderr=subprocess.STDOUT,
                 pass_fds=[lock],
             ).returncode
-        write_json(folder / ENDED, {"code": code})
+        writing.write_json(folder / ENDED, {"code": code})
         if code:
             break
 
@@ -47,13 +49,6 @@ def command(folder: Path) -> list[str]:
     if job["protocol"]:
         words += ["--protocol", job["protocol"], "--fold", str(job["fold"])]
     return [sys.executable, "-m", "ser_core", *words]
-
-
-def write_json(path: Path, value) -> None:
-    """Write a file at once, so that nobody reads half of it."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value), "utf-8")
-    os.replace(partial, path)
 
 
 if __name__ == "__main__":

@@ -181,5 +181,5 @@ def tested(corpus: str, protocol: str, fold: int) -> pd.DataFrame:
             "in it is in its predictions.parquet"
         )
     manifest = corpus_manifest(corpus)
-    split = splits.splits(manifest, protocol, seed=0, validation_speakers=1)[fold]
+    split = splits.split(manifest, protocol, fold, seed=0, validation_speakers=1)
     return manifest.iloc[split.test]

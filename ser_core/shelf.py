@@ -5,11 +5,11 @@ in `SER_RUNS_DIR`, and has the run's name. Which one is in use is said by `activ
 runs, so that it outlasts a restart and is the same for everybody.
 """
 
-import json
 import os
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +20,7 @@ from ser_core import bundle, recognizer, writing
 from ser_core.bundle import BundleError
 from ser_core.card import Card
 from ser_core.errors import UndertoneError
+from ser_core.one_at_a_time import holder
 from ser_core.recognizer import DEFAULT_MODEL, QUICK_MODEL, Recognizer, model_folders, runs_dir
 
 IMPORTED = "imported.json"
@@ -57,7 +58,9 @@ class Model:
     @property
     def size(self) -> int:
         """Bytes on the disk."""
-        return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
+        with suppress(OSError):  # it is being deleted
+            return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
+        return 0
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,6 @@ def models() -> dict[str, Model]:
         except BundleError:
             continue  # `damaged` tells of it
     return dict(sorted(found.items(), key=lambda item: item[1].origin is not Origin.SHIPPED))
-
-
-def names() -> list[str]:
-    """Return the names of all models, readable or not."""
-    return list(model_folders())
 
 
 def damaged() -> dict[str, str]:
@@ -286,7 +284,7 @@ def hidden() -> list[str]:
     """Return the names of runs whose models cannot be seen because shipped ones are called so."""
     folders = model_folders()
     runs = (card.parents[1] for card in runs_dir().glob("[!.]*/model/card.json"))
-    return sorted(run.name for run in runs if folders[run.name].parent != run)
+    return sorted(run.name for run in runs if folders.get(run.name, run / "model").parent != run)
 
 
 def locked() -> bool:
@@ -321,6 +319,8 @@ def _run_of(name: str) -> Path:
     folder = _folder(name)
     if _origin(folder) is Origin.SHIPPED:
         raise ShelfError(f"“{name}” came with Undertone and stays as it is")
+    if name in (holder() or {}).get("runs", ()):
+        raise ShelfError(f"“{name}” is part of a training that goes on; cancel that first")
     return folder.parent
 
 
@@ -331,7 +331,7 @@ def _active_file() -> Path:
 def _choose(choice: Choice) -> Choice:
     file = _active_file()
     try:
-        writing.write(file, lambda opened: opened.write(json.dumps(asdict(choice)).encode()))
+        writing.write_json(file, asdict(choice))
     except OSError as error:
         raise ShelfError(f"the choice cannot be kept in {file}: {error.strerror}") from None
     return choice

@@ -127,6 +127,26 @@ def splits(
     ]
 
 
+def split(
+    manifest: pd.DataFrame,
+    protocol: str | None,
+    fold: int,
+    *,
+    seed: int,
+    validation_speakers: int,
+) -> Split:
+    """Return one of the splits of a protocol; without a protocol, the `holdout`.
+
+    Raises:
+        UndertoneError: as `splits`, or the protocol has no such fold.
+    """
+    how = {"seed": seed, "validation_speakers": validation_speakers}
+    if protocol is None:
+        return holdout(manifest, **how)
+    check_fold(protocol, fold)
+    return splits(manifest, protocol, **how)[fold]
+
+
 def holdout(manifest: pd.DataFrame, *, seed: int, validation_speakers: int) -> Split:
     """Return the split of a model that is to be shipped: nobody is tested."""
     nobody = np.zeros(len(manifest), bool)

@@ -5,7 +5,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from ser_core.card import Card, Evaluation, Provenance
 from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
 from ser_core.recipe import CLASSICAL, Deep, Recipe
+from ser_core.writing import write_json
 
 if TYPE_CHECKING:
     import keras  # loads TensorFlow, for which baselines need not wait
@@ -107,7 +107,8 @@ def train(
         TrainingError: the folder is taken, is of another run, or cannot be written.
     """
     run_dir, seed = Path(run_dir), recipe.training.seed
-    split = _split(recipe, data, protocol, fold)
+    among = recipe.training.validation_speakers
+    split = splits.split(data.manifest, protocol, fold, seed=seed, validation_speakers=among)
     try:
         _open(run_dir, recipe, data, split, {"protocol": protocol, "fold": fold}, resume)
         fitted = fit(recipe, data, split, seed=seed, folder=run_dir, keep=True, on_epoch=on_epoch)
@@ -127,17 +128,6 @@ def train(
             f"{error.filename or run_dir} cannot be written: {error.strerror or error}; what was "
             "trained so far is kept: mend that and go on with --resume"
         ) from None
-
-
-def _split(recipe: Recipe, data: Dataset, protocol: str | None, fold: int) -> splits.Split:
-    how = {
-        "seed": recipe.training.seed,
-        "validation_speakers": recipe.training.validation_speakers,
-    }
-    if protocol is None:
-        return splits.holdout(data.manifest, **how)
-    splits.check_fold(protocol, fold)
-    return splits.splits(data.manifest, protocol, **how)[fold]
 
 
 def _open(
@@ -169,8 +159,8 @@ def _open(
                 )
         return
     run_dir.mkdir(parents=True, exist_ok=True)
-    _write_json(run_dir / "split.json", parts)
-    _write_json(
+    write_json(run_dir / "split.json", parts)
+    write_json(
         run_dir / "run.json",
         held_out
         | {
@@ -184,7 +174,7 @@ def _open(
         },
     )
     # Last: a folder with a recipe has everything that going on needs.
-    _write_json(run_dir / "recipe.json", asdict(recipe))
+    write_json(run_dir / "recipe.json", asdict(recipe))
 
 
 _DEFINING = ("recipe.json", "split.json")
@@ -350,7 +340,7 @@ def _measure(
         "epoch": fitted.epoch,
         "seconds": round(fitted.seconds, 1),
     }
-    _write_json(run_dir / "metrics.json", calibration | reports)
+    write_json(run_dir / "metrics.json", calibration | reports)
 
 
 def describe(
@@ -417,9 +407,3 @@ def environment(recipe: Recipe) -> dict[str, str]:
 def _plain(value) -> dict:
     """Return a value as JSON gives it back: lists for tuples."""
     return json.loads(json.dumps(value))
-
-
-def _write_json(path: Path, value) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
-    os.replace(partial, path)

@@ -1,7 +1,8 @@
 """Writes files whole or not at all; on a full disk, nothing is left behind."""
 
+import json
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,16 +20,23 @@ def write(file: Path, content: Callable[[BinaryIO], object]) -> None:
         OSError: it cannot be written; everything is as it was.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    made = tempfile.NamedTemporaryFile(
-        dir=file.parent, prefix=f".{file.stem}-", suffix=file.suffix, delete=False
-    )
+    made = file.with_name(f".{file.stem}-{secrets.token_hex(4)}{file.suffix}")
     try:
-        with made:
-            content(made)
-        os.replace(made.name, file)
-    except OSError:
-        Path(made.name).unlink(missing_ok=True)
+        with made.open("xb") as opened:
+            content(opened)
+        os.replace(made, file)
+    except BaseException:
+        made.unlink(missing_ok=True)
         raise
+
+
+def write_json(file: Path, value: object) -> None:
+    """Write a value as JSON, at once.
+
+    Raises:
+        OSError: as `write`.
+    """
+    write(file, lambda opened: opened.write((json.dumps(value, indent=2) + "\n").encode()))
 
 
 def keep(file: Path, content: Callable[[BinaryIO], object]) -> None:

@@ -58,6 +58,17 @@ def test_a_run_with_a_test_shows_that(run, protocol, heard_before, says):
     assert outcome.tried(found).startswith(f"Tried on 16 recordings of 2 speakers, {says}")
 
 
+@pytest.mark.parametrize(
+    ("refit", "says"),
+    [(False, "who also decided when it stopped"), (True, "before it learned from them, too")],
+)
+def test_who_validated_a_run_without_a_test_is_said(run, refit, says):
+    kept = json.loads((run / "recipe.json").read_text())
+    kept["training"]["refit"] = refit
+    (run / "recipe.json").write_text(json.dumps(kept))
+    assert says in outcome.tried(outcome.read(run))
+
+
 @pytest.mark.parametrize("name", ["recipe.json", "run.json", "metrics.json", "predictions.parquet"])
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"[]", b"{half", b"\xff\xfe"])
 def test_a_damaged_run_gets_a_sentence(run, name, content):

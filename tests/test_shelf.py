@@ -1,9 +1,10 @@
 import json
+import os
 import shutil
 
 import pytest
 
-from ser_core import bundle, recognizer, shelf
+from ser_core import bundle, one_at_a_time, recognizer, shelf
 from ser_core.errors import UndertoneError
 
 
@@ -137,6 +138,19 @@ def test_taken_names_are_refused(runs, name):
 def test_a_name_may_change_its_case(runs):
     shelf.rename("mine", "Mine")
     assert "Mine" in shelf.models()
+
+
+@pytest.mark.parametrize(
+    "change", [lambda: shelf.rename("mine", "yours"), lambda: shelf.delete("mine")]
+)
+def test_what_a_training_goes_on_to_look_at_stays(runs, change):
+    """One of several that are trained one after another is over, and its model is there."""
+    shelf.activate("swift")
+    with one_at_a_time.lock() as file:
+        os.write(file, json.dumps({"pid": os.getpid(), "runs": ["mine", "next"]}).encode())
+        with pytest.raises(shelf.ShelfError, match="“mine” is part of a training that goes on"):
+            change()
+    change()
 
 
 def test_a_deleted_model_is_gone_with_its_run(runs):

@@ -33,7 +33,9 @@ def show(known: Outcome, status: Status) -> None:
     if learned.open:
         with learned:
             if status.events:
-                learning(status.events, best=known.metrics["epoch"])
+                # A refit keeps the last round's weights, of a training whose curves are not these.
+                best = 0 if known.refitted else known.metrics["epoch"]
+                learning(status.events, best=best)
             else:
                 st.markdown("It learns everything at once, so there is no curve to show.")
     if groups.open:

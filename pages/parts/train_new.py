@@ -24,7 +24,7 @@ _NOTHING = "No test: learn from everybody"
 _WHY = {
     _PEOPLE: "The honest way: it is tested on voices that it has never heard.",
     _FIFTH: "As most papers do: it is tested on new recordings of voices that it knows.",
-    _NOTHING: "For a model that you want to use. Two people still decide when it stops learning.",
+    _NOTHING: "For a model that you want to use. A few people are still kept aside to check it.",
 }
 _RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 _BATCHES = (8, 16, 32, 64, 128)
@@ -287,20 +287,25 @@ def _preview(loaded: Recipe, manifest: pd.DataFrame, split: Split, protocol: str
     runs = jobs.runs()
     weights = plan.parameters(loaded, runs)
     lines = [
-        *_parts(manifest, split, protocol),
+        *_parts(manifest, split, protocol, refit=loaded.training.refit),
         f"Network: {loaded.network.name}" + (f", {weights:,} weights" if weights else ""),
         _time(loaded, runs, len(split.train)),
     ]
     st.markdown("\n".join(f"- {line}" for line in lines))
 
 
-def _parts(manifest: pd.DataFrame, split: Split, protocol: str | None) -> list[str]:
+def _parts(manifest: pd.DataFrame, split: Split, protocol: str | None, *, refit: bool) -> list[str]:
     def said(rows) -> str:
         people = manifest.speaker.iloc[rows].nunique()
         return f"{len(rows):,} recordings of {people} {'person' if people == 1 else 'people'}"
 
     lines = [f"It learns from {said(split.train)}"]
-    lines += [f"{said(split.validation)} decide when it stops (validation)"]
+    task = (
+        "show how sure it may be; then it learns from them, too"
+        if refit
+        else "decide when it stops"
+    )
+    lines += [f"{said(split.validation)} {task} (validation)"]
     if protocol is None:
         return [*lines, "Nothing tests it"]
     whom = "the same people" if protocol == plan.LEAKY else "whom it has never heard"

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import streamlit as st
 
-from ser_core import recognizer
+from ser_core import recognizer, shelf
 from ser_core.emotions import EMOTIONS
 from tests.helpers import ROOT, speech_like
 from tests.pages.conftest import wav
@@ -376,6 +376,14 @@ def test_a_model_that_is_being_replaced_goes_on(app, talk_wav, tmp_path, monkeyp
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "models" / "swift", folder)
     assert not app.run().error
+
+
+def test_an_answer_is_credited_to_the_model_that_gave_it(app, tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_RUNS_DIR", str(tmp_path))
+    app.pills[0].select(TITLES[0]).run()
+    shelf.activate("swift")
+    app.run()
+    assert "Heard by the model “deep”, right for" in app.caption[-1].value
 
 
 def test_model_and_protocol_are_named(app):

@@ -113,6 +113,19 @@ def test_before_it_starts_one_sees_what_will_happen(recordings, train):
     assert "48 recordings of 6 people" in words(train) and "Nothing tests it" in words(train)
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("swift", "16 recordings of 2 people decide when it stops (validation)"),
+        ("mel-cnn-bilstm", "show how sure it may be; then it learns from them, too (validation)"),
+    ],
+)
+def test_it_says_what_those_who_validate_are_for(recordings, train, name, says):
+    train.selectbox(key="train-recipe").select(name).run()
+    train.radio(key="train-way").set_value("No test: learn from everybody").run()
+    assert says in words(train)
+
+
 def test_a_recipe_says_what_its_authors_claim(recordings, train):
     train.selectbox(key="train-recipe").select("cnn-refined").run()
     assert "claim **83% right**, tested on voices that it knows (random-80-20)" in words(train)
