@@ -47,15 +47,6 @@ EMOTIONS: dict[str, Emotion] = {
     )
 }
 
-# The label sets that protocols share, by size: RAVDESS's own; what RAVDESS, TESS and SAVEE have in
-# common; what CREMA-D has, too; and the four that nearly all published work has.
-LABEL_SETS: dict[int, tuple[str, ...]] = {
-    8: ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"),
-    7: ("neutral", "happy", "sad", "angry", "fearful", "disgust", "surprised"),
-    6: ("neutral", "happy", "sad", "angry", "fearful", "disgust"),
-    4: ("neutral", "happy", "sad", "angry"),
-}
-
 _ALIASES = {
     "anger": "angry",
     "calmness": "calm",

@@ -174,9 +174,7 @@ def embedding_map(
             go.Scattergl(
                 x=points[mask, 0].astype(np.float32),
                 y=points[mask, 1].astype(np.float32),
-                name=f"{EMOTIONS[group].emoji} {group}"
-                if group in EMOTIONS
-                else group or "not known",
+                name=_named(group),
                 text=names[mask],
                 customdata=ids[mask],
                 mode="markers",

@@ -178,15 +178,6 @@ def test_a_corpus_speaks_the_common_vocabulary(name):
     assert sum(source.clips for source in corpus.SOURCES) in (0, corpus.CLIPS)
 
 
-def test_label_sets_are_what_corpora_share():
-    assert set(emotions.LABEL_SETS[8]) == set(emotions.EMOTIONS)
-    assert corpora.shared_labels(("ravdess",)) == emotions.LABEL_SETS[8]
-    assert corpora.shared_labels(("ravdess", "tess", "savee")) == emotions.LABEL_SETS[7]
-    assert corpora.shared_labels(tuple(corpora.CORPORA)) == emotions.LABEL_SETS[6]
-    for size, labels in emotions.LABEL_SETS.items():
-        assert len(set(labels)) == size
-
-
 def write(path: Path, seconds: float = 1.5, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, speech_like(seconds, seed=seed), 16_000)

@@ -6,7 +6,7 @@ from ser_core import plots
 from ser_core.emotions import EMOTIONS, valence_arousal
 from ser_core.recognizer import Prediction
 
-_VIEWS = {"Bars": plots.probabilities, "Radar": plots.radar, "Mood": plots.plane}
+_VIEWS = ("Bars", "Radar", "Mood")
 
 
 def named(emotion: str) -> str:
@@ -41,7 +41,7 @@ def as_picture(prediction: Prediction) -> None:
     place = st.container()
     view = st.segmented_control(
         "Show the probabilities as",
-        list(_VIEWS),
+        _VIEWS,
         default="Bars",
         required=True,
         label_visibility="collapsed",

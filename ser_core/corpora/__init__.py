@@ -11,7 +11,6 @@ from ser_core.corpora.catalogue import (
     data_dir,
     installed,
     licence,
-    shared_labels,
 )
 from ser_core.corpora.errors import CorpusError
 from ser_core.corpora.listening import check
@@ -31,5 +30,4 @@ __all__ = [
     "licence",
     "manifest_of",
     "scan",
-    "shared_labels",
 ]

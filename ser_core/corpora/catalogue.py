@@ -83,11 +83,3 @@ def installed() -> list[str]:
 def licence(name: str) -> str:
     """Return the terms of a corpus in a few words."""
     return CORPORA[name].LICENCE if name in CORPORA else "your own"
-
-
-def shared_labels(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the labels that all of these published corpora have, in the vocabulary's order."""
-    from ser_core.emotions import EMOTIONS
-
-    have = [set(CORPORA[name].EMOTIONS.values()) for name in names]
-    return tuple(label for label in EMOTIONS if all(label in labels for labels in have))
