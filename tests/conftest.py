@@ -67,9 +67,18 @@ def talk() -> audio.Clip:
 @pytest.fixture(scope="session")
 def toy_ravdess(tmp_path_factory) -> Path:
     """A RAVDESS-shaped data folder of four emotions that differ in pitch and tempo."""
-    root = tmp_path_factory.mktemp("data")
+    return ravdess_like(tmp_path_factory.mktemp("data"), actors=8)
+
+
+@pytest.fixture(scope="session")
+def whole_ravdess(tmp_path_factory) -> Path:
+    """The same of all 24 actors, as the protocols want them."""
+    return ravdess_like(tmp_path_factory.mktemp("whole"), actors=24)
+
+
+def ravdess_like(root: Path, actors: int) -> Path:
     pitches = {1: 90.0, 3: 340.0, 4: 130.0, 5: 230.0}
-    for actor in range(1, 9):
+    for actor in range(1, actors + 1):
         folder = root / "ravdess" / f"Actor_{actor:02d}"
         folder.mkdir(parents=True)
         for emotion, pitch in pitches.items():

@@ -392,6 +392,27 @@ def test_each_figure_says_how_often_it_was_measured(train, tmp_path):
     assert "random-80-20, mean of 3 trainings; ravdess-5fold, one training." in words(train)
 
 
+def test_both_ways_are_measured_here_and_stand_side_by_side(train, whole_ravdess, monkeypatch):
+    monkeypatch.setenv("SER_DATA_DIR", str(whole_ravdess))
+    view(train, "Known or new voices")
+    assert "tested on a random fifth and on the first group of ravdess-5fold" in words(train)
+    assert "Why they differ" not in words(train)
+    button(train, "Train it both ways").click().run()
+    assert not errors(train)
+    until_over()
+    said = words(train.run())
+    known, new = jobs.runs()[::-1]
+    assert f"“{known}”: 39 recordings of" in said.replace("\\", "")
+    assert "people whom it knows (random-80-20)" in said
+    assert f"“{new}”: 40 of 5 people whom it does not" in said.replace("\\", "")
+    assert "Why they differ" in said
+    scores = [outcome.read(jobs.run_folder(run)).scores["uar"] for run in (known, new)]
+    (chart,) = train.get("plotly_chart")
+    for score, voices in zip(scores, ("it knows", "it never heard"), strict=True):
+        assert f"{score:.0%} with voices {voices}" in chart.proto.alt
+    assert "Measure both again" in labels(train)
+
+
 def test_an_incomplete_corpus_cannot_show_the_difference(recordings, train):
     view(train, "Known or new voices")
     assert "cannot be measured here" in words(train)
