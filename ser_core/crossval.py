@@ -80,7 +80,7 @@ def _check_robustness(recipe: Recipe, protocol: str) -> None:
     if isinstance(recipe.network, CLASSICAL):
         raise UndertoneError(f"{recipe.name} is a baseline, whose robustness is not measured")
     manifest = dataset.select(recipe)
-    silent = manifest.path.map(ready_made.is_ready_made).to_numpy(bool)
+    silent = ready_made.silent(manifest)
     how = {"seed": 0, "validation_speakers": recipe.training.validation_speakers}
     if any(silent[split.test].any() for split in splits.splits(manifest, protocol, **how)):
         raise UndertoneError(

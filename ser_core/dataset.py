@@ -154,10 +154,8 @@ def truth(manifest: pd.DataFrame, recipe: Recipe) -> np.ndarray:
 
 
 def _recordings(name: str) -> pd.DataFrame:
-    if name == ready_made.CORPUS and name not in corpora.installed():
-        spectrograms = ready_made.manifest()
-        if spectrograms is not None:
-            return spectrograms
+    if ready_made.stands_in(name):
+        return ready_made.manifest()
     return corpora.check(name).manifest
 
 
@@ -181,7 +179,7 @@ def features_of(
     Raises:
         CorpusError: the features are not those of the spectrograms.
     """
-    ready = manifest.path.map(ready_made.is_ready_made).to_numpy(bool)
+    ready = ready_made.silent(manifest)
     wanted = np.ones(len(manifest), bool) if wanted is None else wanted
     heard, made = np.flatnonzero(wanted & ~ready), np.flatnonzero(wanted & ready)
     found = extract(list(manifest.path[heard]), spec, variant=variant, on_clip=on_clip)

@@ -83,7 +83,7 @@ def can_hear(model: Bundle, manifest: pd.DataFrame) -> np.ndarray:
     """Say of each row, bool `(rows,)`, whether it is something that the model can hear."""
     if ready_made.suit(model.card.features):
         return np.ones(len(manifest), bool)
-    return ~manifest.path.map(ready_made.is_ready_made).to_numpy(bool)
+    return ~ready_made.silent(manifest)
 
 
 def _hear(model: Bundle, manifest: pd.DataFrame) -> np.ndarray:

@@ -17,21 +17,20 @@ FACETS = ("emotion", "speaker", "sex", "intensity", "sentence", "channel")
 def names() -> list[str]:
     """Return the corpora that have a folder, and CREMA-D if it is here as spectrograms alone."""
     found = installed()
-    spectrograms = ready_made.folder() / "logmel_u8.npy.xz"
-    if ready_made.CORPUS not in found and spectrograms.is_file():
+    if ready_made.CORPUS not in found and ready_made.stands_in(ready_made.CORPUS):
         found.append(ready_made.CORPUS)
     return found
 
 
 def state(name: str) -> str:
     """Return a text that changes when recordings of a corpus come, go or are renamed."""
-    if _is_ready_made(name):
+    if ready_made.stands_in(name):
         watched = [ready_made.folder()]
     else:
         root = corpus_dir(name)
         tables = [root / table for table in own.TABLES if (root / table).is_file()]
         watched = [*tables, *(folder for folder, _, _ in os.walk(root))]
-    times = [f"{os.path.abspath(path)} {os.stat(path).st_mtime_ns}" for path in watched]
+    times = [f"{os.path.abspath(path)} {_time(path)}" for path in watched]
     return hashlib.sha256("\n".join(times).encode()).hexdigest()
 
 
@@ -44,13 +43,16 @@ def manifest(name: str) -> pd.DataFrame:
     Raises:
         CorpusError: there is no such corpus, or its table is not what is expected.
     """
-    if _is_ready_made(name):
+    if ready_made.stands_in(name):
         return ready_made.manifest()
     return look(name, corpus_dir(name)).manifest
 
 
-def _is_ready_made(name: str) -> bool:
-    return name == ready_made.CORPUS and name not in installed()
+def _time(path: str | os.PathLike) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0  # gone since it was listed: what is unpacked is renamed at the end
 
 
 def facets(manifest: pd.DataFrame) -> list[str]:

@@ -129,7 +129,7 @@ def measure(
         manifest: columns `path` and `id`.
         on_clip: as of `kept.rows`.
     """
-    sound = ~manifest.path.map(ready_made.is_ready_made).to_numpy(bool)
+    sound = ~ready_made.silent(manifest)
     values = np.full((len(manifest), len(MEASURES)), np.nan, np.float32)
     values[sound] = kept.rows(_file(), manifest[sound], len(MEASURES), _measure, on_clip=on_clip)
     return pd.DataFrame(values, manifest.index, MEASURES)
@@ -137,7 +137,7 @@ def measure(
 
 def missing(manifest: pd.DataFrame) -> int:
     """Return how many recordings `measure` would have to listen to."""
-    sound = manifest[~manifest.path.map(ready_made.is_ready_made).to_numpy(bool)]
+    sound = manifest[~ready_made.silent(manifest)]
     return len(sound) - kept.count(_file(), sound, len(MEASURES))
 
 

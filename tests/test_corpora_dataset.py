@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser_core import audio, corpora, crossval, dataset, features, recipe, splits
-from ser_core.corpora import ready_made
+from ser_core import audio, corpora, crossval, dataset, features, library, recipe, splits
+from ser_core.corpora import crema_d, install, ready_made
+from ser_core.corpora.download import Http
+from ser_core.corpora.sources import GitLfs
 from ser_core.errors import UndertoneError
 from tests.helpers import speech_like
 
@@ -101,6 +103,20 @@ def test_spectrograms_are_never_offered_as_sound(spectrograms):
     assert corpora.installed() == []
     with pytest.raises(corpora.CorpusError, match="no folder"):
         corpora.scan("crema-d")
+
+
+def test_spectrograms_stand_in_after_a_download_that_brought_nothing(
+    spectrograms, data, monkeypatch
+):
+    nowhere = "http://127.0.0.1:9"
+    source = GitLfs(f"{nowhere}/master.zip", nowhere, "AudioWAV", ("VideoDemographics.csv",), 4)
+    monkeypatch.setattr(crema_d, "SOURCES", (source,))
+    with pytest.raises(corpora.CorpusError, match="the connection fails"):
+        install.get("crema-d", accepts=lambda corpus: True, http=Http(attempts=1))
+    assert (data / "crema-d").is_dir()
+    assert library.names() == ["crema-d"]
+    assert ready_made.silent(library.manifest("crema-d")).tolist() == [True] * 4
+    assert len(dataset.select(recipe.load("swift", [*SMALL, "data.corpus=crema-d"]))) == 4
 
 
 def test_recordings_stand_before_spectrograms(spectrograms, data):

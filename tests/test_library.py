@@ -1,5 +1,6 @@
 import os
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -67,6 +68,32 @@ def test_the_state_changes_with_the_folder_and_with_nothing_else(data):
     clip(folder, "03-01-05-01-01-02-01.wav")
     assert len({before, at_rest, library.state("ravdess")}) == 3
     assert len(library.manifest("ravdess")) == 2
+
+
+def test_a_folder_that_is_renamed_meanwhile_is_no_error(data, monkeypatch):
+    """As an archive's is, when all of it is unpacked."""
+    unpacking = data / "ravdess" / ".unpacking-1"
+    clip(unpacking, "03-01-05-01-01-01-01.wav")
+    walk, scandir = os.walk, os.scandir
+
+    def renamed_after(root):
+        yield from walk(root)
+        unpacking.rename(data / "ravdess" / "speech")
+
+    def renamed_before(path):
+        if Path(path) == unpacking and unpacking.exists():
+            unpacking.rename(data / "ravdess" / "speech")
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "walk", renamed_after)
+        before = library.state("ravdess")
+    assert library.state("ravdess") != before
+    (data / "ravdess" / "speech").rename(unpacking)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", renamed_before)
+        library.manifest("ravdess")
+    assert len(library.manifest("ravdess")) == 1
 
 
 def test_the_state_changes_with_ones_own_table(data):

@@ -2,6 +2,7 @@
 
 import mimetypes
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -152,8 +153,8 @@ def _table(manifest: pd.DataFrame) -> pd.DataFrame:
 
     As categories, thousands of rows are a fifth of the bytes.
     """
-    silent = manifest.path.map(ready_made.is_ready_made).astype(bool)
-    columns = {"Play": silent.map({True: None, False: ":material/play_arrow: Play"})}
+    silent = ready_made.silent(manifest)
+    columns = {"Play": np.where(silent, None, ":material/play_arrow: Play")}
     if manifest.emotion.any():
         columns["Emotion"] = _faces(manifest.emotion)
     if "heard" in manifest:
@@ -162,7 +163,7 @@ def _table(manifest: pd.DataFrame) -> pd.DataFrame:
     for column, name in _COLUMNS.items():
         if manifest[column].nunique() > 1:
             columns[name] = manifest[column]
-    table = pd.DataFrame(columns)
+    table = pd.DataFrame(columns, manifest.index)
     texts = table.columns.difference(["Sure", "Age", "Take"])
     return table.astype(dict.fromkeys(texts, "category")).assign(
         Clip=manifest.id.str.partition("/")[2]

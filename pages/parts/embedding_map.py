@@ -119,7 +119,7 @@ def _names(manifest: pd.DataFrame) -> list[str]:
 
 def _sounding(embedding: np.ndarray, manifest: pd.DataFrame) -> np.ndarray:
     """Leave out what cannot be played, as NaN; if nothing can, leave out nothing."""
-    silent = manifest.path.map(ready_made.is_ready_made).to_numpy(bool)
+    silent = ready_made.silent(manifest)
     return embedding if silent.all() else np.where(silent[:, None], np.nan, embedding)
 
 

@@ -77,7 +77,7 @@ def _told(table: pd.DataFrame) -> str:
 
 def _measures(manifest: pd.DataFrame) -> None:
     st.subheader("How long, loud and high they are", anchor=False)
-    sound = manifest[~manifest.path.map(ready_made.is_ready_made)].reset_index(drop=True)
+    sound = manifest[~ready_made.silent(manifest)].reset_index(drop=True)
     if sound.empty:
         st.info(
             "There is no sound of these recordings here, only spectrograms: nothing to measure."

@@ -15,9 +15,9 @@ import pandas as pd
 
 from ser_core import fbank
 from ser_core.corpora import crema_d
-from ser_core.corpora.catalogue import data_dir
+from ser_core.corpora.catalogue import corpus_dir, data_dir
 from ser_core.corpora.errors import CorpusError
-from ser_core.corpora.scanning import manifest_of
+from ser_core.corpora.scanning import has_audio, manifest_of
 from ser_core.fbank import FbankSpec
 from ser_core.features import Features, FeatureSpec, band_centres, hertz_to_mel, mel_to_hertz
 
@@ -41,9 +41,22 @@ def folder() -> Path:
     return data_dir() / "crema_d_logmel"
 
 
+def stands_in(name: str) -> bool:
+    """Say whether spectrograms stand in for a corpus's recordings, of which none is here.
+
+    A folder alone is no recording: a download makes it before anything has come.
+    """
+    return name == CORPUS and _file().is_file() and not has_audio(corpus_dir(name))
+
+
 def is_ready_made(path: Path) -> bool:
     """Say whether a manifest's path is the file of ready-made spectrograms."""
     return path.suffix == ".xz"
+
+
+def silent(manifest: pd.DataFrame) -> np.ndarray:
+    """Say of each row of a manifest, bool `(rows,)`, whether it is a spectrogram without sound."""
+    return manifest.path.map(is_ready_made).to_numpy(bool)
 
 
 def manifest() -> pd.DataFrame | None:
@@ -51,7 +64,7 @@ def manifest() -> pd.DataFrame | None:
 
     Its `path` is the one file that holds them all; `id` says which is meant.
     """
-    kept = folder() / "logmel_u8.npy.xz"
+    kept = _file()
     if not kept.is_file():
         return None
     found = [crema_d.parse(Path(name)) for name in _names(folder() / "names.txt")]
@@ -85,7 +98,7 @@ def windows(ids: list[str], spec: Features) -> np.ndarray:
                 "`python -m ser_core data get crema-d`"
             )
     position = {f"{CORPUS}/{name}": at for at, name in enumerate(_names(folder() / "names.txt"))}
-    levels = _levels(folder() / "logmel_u8.npy.xz")
+    levels = _levels(_file())
     pictures = (trimmed(dequantised(levels[position[name]]), made_as) for name in ids)
     if isinstance(spec, FbankSpec):
         return np.stack([_filter_banks(picture, made_as, spec) for picture in pictures])
@@ -131,6 +144,10 @@ def _band_widths(spec: FeatureSpec) -> np.ndarray:
     """Return the width in Hz of each band, by which mel filters of unit area are weighted."""
     edges = mel_to_hertz(np.linspace(0, hertz_to_mel(spec.sample_rate / 2), spec.bands + 1))
     return np.diff(edges)
+
+
+def _file() -> Path:
+    return folder() / "logmel_u8.npy.xz"
 
 
 @lru_cache(maxsize=1)

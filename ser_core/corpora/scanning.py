@@ -1,5 +1,6 @@
 """From the names in a corpus's folder to a manifest."""
 
+import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
@@ -101,13 +102,23 @@ def _utterances(name: str, root: Path) -> Iterator[Utterance | Path]:
 
 def audio_files(root: Path) -> list[Path]:
     """Return the audio files in a folder, those nearest the top first."""
-    found = [
-        path
-        for path in root.rglob("*")
-        # macOS leaves "._name.wav" shadows in archives; they hold no sound.
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    ]
-    return sorted(found, key=lambda path: (len(path.parts), path.suffix.lower(), str(path)))
+    return sorted(_audio(root), key=lambda path: (len(path.parts), path.suffix.lower(), str(path)))
+
+
+def has_audio(root: Path) -> bool:
+    """Say whether there is any audio file in a folder, or in folders of it."""
+    return any(True for _ in _audio(root))
+
+
+def _audio(root: Path) -> Iterator[Path]:
+    # Unlike `rglob`, `walk` does not mind a folder that is renamed while it looks: what is being
+    # unpacked is.
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            # macOS leaves "._name.wav" shadows in archives; they hold no sound.
+            if path.suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield path
 
 
 def _contradiction(name: str, root: Path, utterance: Utterance) -> str | None:
