@@ -30,6 +30,7 @@ class Game:
         choices: the emotions to choose from.
         protocols: under which the model's answers were measured.
         guesses: the listener's, as many as there were.
+        at: which recording is on: the one to guess, or whose truth is told.
     """
 
     paths: tuple[Path, ...]
@@ -38,11 +39,17 @@ class Game:
     choices: tuple[str, ...]
     protocols: tuple[str, ...]
     guesses: tuple[str, ...] = ()
+    at: int = 0
 
     @property
     def over(self) -> bool:
         """Whether every recording was guessed."""
         return len(self.guesses) == len(self.paths)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the recording that is on was guessed."""
+        return len(self.guesses) > self.at
 
 
 def deal(model: Bundle, manifest: pd.DataFrame, seed: int) -> Game:
@@ -58,7 +65,7 @@ def deal(model: Bundle, manifest: pd.DataFrame, seed: int) -> Game:
     """
     choices = [emotion for emotion in EMOTIONS if emotion in set(manifest.emotion)]
     choices = [emotion for emotion in choices if emotion in model.card.labels]
-    audible = ~manifest.path.map(ready_made.is_ready_made).to_numpy(bool)
+    audible = ~ready_made.silent(manifest)
     wanted = manifest[audible & manifest.emotion.isin(choices)]
     if len(choices) < 2:
         raise GameError("with fewer than two emotions there is nothing to guess; choose more")
@@ -91,6 +98,11 @@ def deal(model: Bundle, manifest: pd.DataFrame, seed: int) -> Game:
 def guess(game: Game, emotion: str) -> Game:
     """Return the game after the next recording was taken for an emotion."""
     return replace(game, guesses=(*game.guesses, emotion))
+
+
+def go_on(game: Game) -> Game:
+    """Return the game with the next recording on, after one was guessed."""
+    return replace(game, at=len(game.guesses))
 
 
 def score(game: Game) -> tuple[int, int]:

@@ -28,15 +28,15 @@ def show(manifest: pd.DataFrame) -> None:
 
 def _play(manifest: pd.DataFrame) -> None:
     played = st.session_state.get("game")
+    if refused := st.session_state.pop("game-refused", None):
+        st.info(refused)
     if played is None:
         st.markdown(
             f"Listen to {game.CLIPS} recordings, drawn at random from those chosen above, and say "
             "which emotion each portrays. The model guesses, too. Who hears more?"
         )
         st.button("Play", type="primary", icon=":material/casino:", on_click=_deal, args=[manifest])
-        if refused := st.session_state.pop("game-refused", None):
-            st.info(refused)
-    elif played.over and not st.session_state.get("game-answered"):
+    elif played.over and not played.answered:
         _end(played, manifest)
     else:
         _round(played)
@@ -47,13 +47,11 @@ def _deal(manifest: pd.DataFrame) -> None:
         st.session_state.game = game.deal(recognizer().bundle, manifest, random.getrandbits(32))
     except UndertoneError as error:
         st.session_state["game-refused"] = f"Sorry: {error}."
-    st.session_state["game-answered"] = False
 
 
 def _round(played: game.Game) -> None:
     """Play the next recording and take a guess; after the guess, tell."""
-    answered = st.session_state.get("game-answered")
-    at = len(played.guesses) - (1 if answered else 0)
+    answered, at = played.answered, played.at
     you, model = game.score(played)
     st.progress(
         len(played.guesses) / len(played.paths),
@@ -86,22 +84,26 @@ def _round(played: game.Game) -> None:
     st.button("Stop playing", type="tertiary", on_click=_leave)
 
 
+# A second click may come before what was clicked is gone, and break off what the first one does
+# where that turns to the session's state: so each changes that once, and nothing the second time.
 def _guess(at: int) -> None:
-    played = st.session_state.game
-    # A click that comes quickly after brings the same guess again.
-    if len(played.guesses) == at:
-        st.session_state.game = game.guess(played, st.session_state[f"guess-{at}"])
-        st.session_state["game-answered"] = True
+    played, guess = st.session_state.get("game"), st.session_state[f"guess-{at}"]
+    if guess and played and not played.answered and played.at == at:
+        st.session_state.game = game.guess(played, guess)
 
 
 def _next() -> None:
-    st.session_state["game-answered"] = False
-    if st.session_state.game.over:
-        st.session_state.setdefault("games", []).append(game.score(st.session_state.game))
+    played = st.session_state.get("game")
+    if not played or not played.answered:
+        return
+    games = st.session_state.setdefault("games", [])
+    st.session_state.game = game.go_on(played)
+    if played.over:
+        games.append(game.score(played))
 
 
 def _leave() -> None:
-    del st.session_state["game"]
+    st.session_state.pop("game", None)
 
 
 def _tell(played: game.Game, at: int) -> None:

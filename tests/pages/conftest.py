@@ -1,10 +1,12 @@
 import io
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import soundfile
 import streamlit as st
+from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import entrance
@@ -15,6 +17,29 @@ def wav(samples) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, 16_000, format="WAV")
     return buffer.getvalue()
+
+
+@contextmanager
+def interrupted(monkeypatch, module, name):
+    """Let the visitor click on something while a function of a module is called for the first time.
+
+    Streamlit breaks off what it runs, a callback too, where that turns to it next.
+    """
+    real, calls = getattr(module, name), []
+
+    def called(*arguments, **options):
+        result = real(*arguments, **options)
+        calls.append(name)
+        if len(calls) == 1:
+            context = get_script_run_ctx()
+            runner = context._enqueue.__self__
+            runner.request_rerun(RerunData(page_script_hash=context.page_script_hash))
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, name, called)
+        yield calls
+    assert calls
 
 
 @pytest.fixture(autouse=True)

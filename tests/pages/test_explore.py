@@ -8,6 +8,7 @@ from pages.parts import getting
 from ser_core import game, heldout, recognizer, shelf
 from ser_core.corpora import CORPORA
 from tests.helpers import ROOT
+from tests.pages.conftest import interrupted
 from tests.test_download import data, site, zenodo  # noqa: F401 - fixtures
 
 TOY_EMOTIONS = ["neutral", "happy", "sad", "angry"]
@@ -246,6 +247,54 @@ def test_a_game_is_played_to_its_end(explore, toy_ravdess, monkeypatch):
         choose(app, f"guess-{at}", "sad")
         button(app, "Next" if at < 3 else "See the result").click().run()
     assert not app.exception and "In 2 games: you " in said(app)
+
+
+def click_twice(app, label):
+    """Click on a button, and again, when it is not there any more."""
+    clicked = button(app, label).click()
+    clicked.run()
+    states = app._tree.get_widget_states()
+    states.widgets.append(clicked._widget_state)
+    app._run(states)
+    assert not app.exception
+
+
+def test_a_second_click_does_nothing(explore, toy_ravdess, monkeypatch):
+    monkeypatch.setattr(game, "CLIPS", 2)
+    app = explore(toy_ravdess)
+    choose(app, "explore-view", "Game")
+    button(app, "Play").click().run()
+    choose(app, "guess-0", "angry")
+    click_twice(app, "Next")
+    choose(app, "guess-1", "angry")
+    click_twice(app, "See the result")
+    assert len(app.session_state.games) == 1
+    button(app, "Play again").click().run()
+    click_twice(app, "Stop playing")
+    assert button(app, "Play")
+
+
+def test_a_second_click_takes_nothing_from_the_first(explore, toy_ravdess, monkeypatch):
+    monkeypatch.setattr(game, "CLIPS", 1)
+    app = explore(toy_ravdess)
+    choose(app, "explore-view", "Game")
+    button(app, "Play").click().run()
+    choose(app, "guess-0", "angry")
+    with interrupted(monkeypatch, game, "score"):
+        button(app, "See the result").click().run()
+    assert not app.exception and len(app.session_state.games) == 1
+
+
+def test_that_there_is_no_other_game_is_told(explore, toy_ravdess, monkeypatch):
+    monkeypatch.setattr(game, "CLIPS", 1)
+    app = explore(toy_ravdess)
+    choose(app, "explore-view", "Game")
+    button(app, "Play").click().run()
+    choose(app, "guess-0", "angry")
+    button(app, "See the result").click().run()
+    choose(app, "filter-emotion", ["angry"])
+    button(app, "Play again").click().run()
+    assert not app.exception and "fewer than two emotions" in app.info[0].value
 
 
 def test_too_few_recordings_for_a_game_is_a_sentence(explore, toy_ravdess):
