@@ -135,13 +135,15 @@ def visit(page: Page, corpora: dict[str, int], repeats: int) -> tuple[list, list
         emotion = ("angry", "happy", "sad", "fearful", "disgust")[repeat % 5]
         pill = page.get_by_role("button", name=emotion)
         some = pill.inner_text().rpartition(" · ")[2]
-        filters.append(_timed(page, _left(some), pill.click))
+        filters.append(timed_click(page, _left(some), pill.click))
         chart = "document.querySelector('.st-key-pictures [role=figure]').ariaLabel"
         changed = f"{chart} !== {json.dumps(page.evaluate(chart))}"
         row = {"x": 75, "y": 35 * (3 + repeat % 5) + 17}
         grid = page.get_by_test_id("stDataFrame")
-        choices.append(_timed(page, changed, lambda grid=grid, row=row: grid.click(position=row)))
-        filters.append(_timed(page, _left(f"{CLIPS:,}"), pill.click))
+        choices.append(
+            timed_click(page, changed, lambda grid=grid, row=row: grid.click(position=row))
+        )
+        filters.append(timed_click(page, _left(f"{CLIPS:,}"), pill.click))
     return filters, choices
 
 
@@ -150,7 +152,7 @@ def _left(count: str) -> str:
     return f"[...document.querySelectorAll('p')].some(p => p.innerText === '{text}')"
 
 
-def _timed(page: Page, wanted: str, click: Callable[[], None]) -> tuple[float, float]:
+def timed_click(page: Page, wanted: str, click: Callable[[], None]) -> tuple[float, float]:
     """Return the milliseconds from a click until a condition holds, and until all is done."""
     page.evaluate(_WATCH, wanted)
     click()
