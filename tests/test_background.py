@@ -26,6 +26,14 @@ def test_what_goes_wrong_is_told_and_the_next_download_goes_on(zenodo):  # noqa:
     assert not again.error and len(corpora.scan("ravdess").manifest) == 4
 
 
+def test_a_folder_that_cannot_be_written_is_told(zenodo, data):  # noqa: F811
+    data.write_text("a file, where a folder should be")
+    download = Download("ravdess", http=HTTP)
+    download.wait()
+    assert "data/ravdess cannot be written: Not a directory" in download.error
+    assert not zenodo.asked
+
+
 def test_a_download_can_be_stopped_and_goes_on_later(zenodo):  # noqa: F811
     zenodo.mishaps = ["mute"]
     download = Download("ravdess", ("speech",), http=Http(read_seconds=60, pause_seconds=0.01))

@@ -105,6 +105,18 @@ def test_a_wrong_table_gets_a_sentence_and_adds_nothing(text, says, tmp_path, da
     assert corpora.installed() == [] and not list(data.iterdir())
 
 
+def test_what_the_disk_refuses_is_a_sentence(classes, data):
+    (link := classes / "Happy" / "gone.wav").symlink_to("nowhere.wav")
+    with pytest.raises(corpora.CorpusError, match="mine cannot be copied: .*gone.wav"):
+        install.add("mine", classes)
+    assert not list(data.iterdir())
+    link.unlink()
+    data.rmdir()
+    data.write_text("a file, where a folder should be")
+    with pytest.raises(corpora.CorpusError, match="data cannot be written: File exists; mend"):
+        install.add("mine", classes)
+
+
 def test_a_binary_file_is_no_table(tmp_path):
     for name in ("list.csv", "list.parquet"):
         (tmp_path / name).write_bytes(b"\x00\xff\xfe\x01" * 100)

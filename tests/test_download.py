@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import resource
 import shutil
 import threading
 import zipfile
@@ -261,6 +262,41 @@ def test_a_full_disk_is_noticed_before(zenodo, monkeypatch):
     assert not zenodo.asked
 
 
+@pytest.mark.parametrize(
+    ("full", "says"),
+    [
+        (4_000, "written: File too large; what has arrived is kept"),
+        (20_000, "unpacked into .*: File too large"),
+    ],
+    ids=["downloading", "unpacking"],
+)
+def test_a_disk_that_fills_meanwhile_is_a_sentence_and_the_download_goes_on(
+    full, says, site, data, monkeypatch
+):
+    sound = io.BytesIO()
+    samples = np.append(speech_like(0.2), np.zeros(24_000))  # which shrinks to a few kilobytes
+    soundfile.write(sound, samples, 16_000, format="WAV")
+    site.files["speech.zip"] = zipped({"03-01-01-01-01-01-01.wav": sound.getvalue()})
+    right = site.remote("speech.zip")
+    assert 4_000 < right.size < 20_000 < len(sound.getvalue())
+    source = Archive(right.url, "speech.zip", right.size, "speech", 1, right.checksum)
+    monkeypatch.setattr(ravdess, "SOURCES", (source,))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (full, limits[1]))
+    try:
+        with pytest.raises(corpora.CorpusError, match=says) as error:
+            install.get("ravdess", accepts=yes, http=HTTP)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(error.value)
+    (kept,) = (path for path in data.rglob("*") if path.is_file())
+    there = kept.stat().st_size
+    assert there == min(full, right.size)
+    assert len(install.get("ravdess", accepts=yes, http=HTTP).manifest) == 1
+    rest = [("speech.zip", f"bytes={there}-")] if there < right.size else []
+    assert site.asked == [("speech.zip", None), *rest]
+
+
 HOSTILE = {
     "above": zipped({"../../03-01-01-01-01-01-01.wav": wav()}),
     "absolute": zipped({"/tmp/03-01-01-01-01-01-01.wav": wav()}),
@@ -439,6 +475,12 @@ def test_the_command_line_gets_a_corpus(zenodo, capsys, data):
         "speakers": 2,
     }
     assert cli.main(["data", "get", "ravdess"]) == 0, "all is there: nothing to accept"
+
+
+def test_the_command_line_says_in_one_line_what_cannot_be_written(zenodo, capsys, data):
+    data.write_text("a file, where a folder should be")
+    assert cli.main(["data", "get", "ravdess", "--accept-licence"]) == 2
+    assert "data/ravdess cannot be written: Not a directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("answer", "code"), [(True, 0), (False, 2)])

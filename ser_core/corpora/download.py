@@ -137,7 +137,10 @@ def _download(remote: Remote, part: Path, http: Http, on_bytes: Callable[[int], 
         except requests.RequestException:
             reason = "the connection fails"
         except OSError as error:
-            raise CorpusError(f"{part} cannot be written: {error.strerror or error}") from None
+            raise CorpusError(
+                f"{part} cannot be written: {error.strerror or error}; what has arrived is kept: "
+                "mend that and try again"
+            ) from None
         failures = 0 if _length(part) > before else failures + 1
         if failures >= http.attempts:
             raise CorpusError(

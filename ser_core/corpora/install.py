@@ -2,8 +2,9 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +23,19 @@ _SMALLEST_RECORDING = 1000
 _ROOM_FOR_ARCHIVE = 5
 
 
+@contextmanager
+def _refused_in_a_sentence() -> Iterator[None]:
+    """Raise what a disk refuses as a `CorpusError`."""
+    try:
+        yield
+    except OSError as error:
+        raise CorpusError(
+            f"{error.filename or data_dir()} cannot be written: {error.strerror or error}; mend "
+            "that, or set SER_DATA_DIR to another folder"
+        ) from None
+
+
+@_refused_in_a_sentence()
 def get(
     name: str,
     *,
@@ -48,7 +62,7 @@ def get(
 
     Raises:
         CorpusError: there is no such corpus or it is not to be downloaded, the licence was not
-            accepted, or the download failed.
+            accepted, the download failed, or the disk refuses what came.
     """
     corpus, root = _known(name), data_dir() / name
     if not corpus.SOURCES:
@@ -77,6 +91,7 @@ def get(
     return found
 
 
+@_refused_in_a_sentence()
 def add(name: str, source: Path, *, into: str | None = None) -> Scan:
     """Take a corpus from a folder, a ZIP archive or, if it is one's own, a table of recordings.
 
@@ -93,7 +108,8 @@ def add(name: str, source: Path, *, into: str | None = None) -> Scan:
         What lies in the corpus folder then.
 
     Raises:
-        CorpusError: nothing of the corpus is in the source, or the target is taken.
+        CorpusError: nothing of the corpus is in the source, the target is taken, or the disk
+            refuses it.
     """
     source = Path(source)
     if name not in CORPORA and not own.NAME.fullmatch(name):
@@ -222,9 +238,9 @@ def _copy(name: str, source: Path, target: Path) -> None:
         files = (Path(folder) / name for name in names)
         return {path.name for path in files if path.is_file() and path.suffix.lower() not in wanted}
 
-    size = sum(path.stat().st_size for path in source.rglob("*") if path.suffix.lower() in wanted)
-    archive.need_space(target.parent, size)
     try:
+        files = (path for path in source.rglob("*") if path.suffix.lower() in wanted)
+        archive.need_space(target.parent, sum(path.stat().st_size for path in files))
         shutil.copytree(source, target, ignore=others)
     except (OSError, shutil.Error) as error:
         raise CorpusError(f"{source} cannot be copied: {error}") from None
