@@ -1,5 +1,6 @@
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -187,6 +188,33 @@ def test_data_check_lists_what_it_leaves_out(run, toy_ravdess, tmp_path, monkeyp
     assert code == 0 and "ravdess: 8 utterances" in out and f"left out: {broken}: " in out
     code, out, _ = run("data", "check", "ravdess", "--json")
     assert list(json.loads(out)[0]["bad"]) == [str(broken)]
+
+
+def test_corpora_without_recordings_are_listed_among_the_others(
+    run, toy_ravdess, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SER_DATA_DIR", str(tmp_path))
+    shutil.copytree(toy_ravdess / "ravdess" / "Actor_01", tmp_path / "ravdess" / "Actor_01")
+    (tmp_path / "crema-d").mkdir()
+    (tmp_path / "tess").mkdir()
+    with zipfile.ZipFile(tmp_path / "tess" / "tess.zip", "w") as archive:
+        archive.writestr("OAF_back_angry.wav", "no sound")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "manifest.csv").write_text("path\na.wav\n")
+    code, out, _ = run("data", "list")
+    assert code == 0 and "ravdess: 8 of 2452" in out and "crema-d: not here" in out
+    assert "mine: " in out and "lacks the column 'emotion'" in out
+    assert "tess: not here" in out and not (tmp_path / "tess" / "tess").exists(), "only looked at"
+    code, out, _ = run("data", "list", "--json")
+    rows = {row["corpus"]: row for row in json.loads(out)}
+    assert rows["crema-d"]["recordings"] == 0 and "'emotion'" in rows["mine"]["error"]
+    code, out, _ = run("data", "check")
+    assert code == 0 and "ravdess: 8 utterances" in out and "'emotion'" in out
+    assert "crema-d: no recording of the corpus 'crema-d' was found" in out
+    code, out, _ = run("data", "check", "--json")
+    assert [row["corpus"] for row in json.loads(out)] == ["ravdess", "tess", "crema-d", "mine"]
+    code, _, err = run("data", "check", "crema-d")
+    assert code == 2 and "no recording of the corpus 'crema-d'" in err
 
 
 def test_data_add_makes_a_corpus_that_can_be_scored(

@@ -19,24 +19,26 @@ def data_list(as_json: Json = False) -> None:
     from ser_core.corpora import ready_made
 
     spectrograms = ready_made.manifest()
-    here = {name: len(corpora.scan(name).manifest) for name in corpora.installed()}
+    here = {name: _counted(name) for name in corpora.installed()}
     rows = [
         {
             "corpus": name,
             "title": corpus.TITLE,
             "licence": corpus.LICENCE,
             "home": corpus.HOME,
-            "recordings": here.pop(name, 0),
+            **here.pop(name, {"recordings": 0}),
             "complete": corpus.CLIPS,
         }
         for name, corpus in corpora.CORPORA.items()
     ]
-    rows += [{"corpus": name, "recordings": count} for name, count in here.items()]
+    rows += [{"corpus": name, **counted} for name, counted in here.items()]
     if as_json:
         print_json(rows)
         return
     for row in rows:
-        if "title" not in row:
+        if "error" in row:
+            print(f"{row['corpus']}: {row['error']}")
+        elif "title" not in row:
             print(f"{row['corpus']}: {row['recordings']} recordings of your own")
         elif row["recordings"]:
             print(f"{row['corpus']}: {row['recordings']} of {row['complete']} recordings")
@@ -44,6 +46,17 @@ def data_list(as_json: Json = False) -> None:
             print(f"{row['corpus']}: not here; {row['complete']} recordings, {row['licence']}")
     if spectrograms is not None:
         print(f"{ready_made.CORPUS}, as spectrograms without sound: {len(spectrograms)}")
+
+
+def _counted(name: str) -> dict:
+    """Return how many recordings lie in a corpus folder, or why that cannot be told."""
+    from ser_core import corpora
+    from ser_core.corpora.scanning import look
+
+    try:
+        return {"recordings": len(look(name, corpora.corpus_dir(name)).manifest)}
+    except corpora.CorpusError as error:
+        return {"recordings": 0, "error": str(error)}
 
 
 @app.command("get")
@@ -123,7 +136,7 @@ def data_check(
     names = [name] if name else corpora.installed()
     if not names:
         raise UndertoneError(f"there is no corpus in {corpora.data_dir()}; see `data list`")
-    scans = {}
+    scans, unchecked = {}, {}
     with progress_bars() as progress:
         for corpus in names:
             task = progress.add_task(corpus, visible=False)
@@ -131,7 +144,12 @@ def data_check(
             def on_clip(total: int, task: int = task) -> None:
                 show_progress(progress, task, total=total, advance=1)
 
-            scans[corpus] = corpora.check(corpus, on_clip=on_clip)
+            try:
+                scans[corpus] = corpora.check(corpus, on_clip=on_clip)
+            except corpora.CorpusError as error:
+                if name:
+                    raise
+                unchecked[corpus] = str(error)
     if as_json:
         print_json(
             [
@@ -146,6 +164,7 @@ def data_check(
                 }
                 for corpus, found in scans.items()
             ]
+            + [{"corpus": corpus, "error": reason} for corpus, reason in unchecked.items()]
         )
         return
     for corpus, found in scans.items():
@@ -163,6 +182,8 @@ def data_check(
             print(f"  left out: {path}: {reason}")
         for path, reason in found.repeated.items():
             print(f"  kept, as published: {path}: {reason}")
+    for corpus, reason in unchecked.items():
+        print(f"{corpus}: {reason}")
 
 
 @app.command("manifest")
