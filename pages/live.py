@@ -111,10 +111,14 @@ def keep():
     zone = st.context.timezone
     now = datetime.now(ZoneInfo(zone) if zone else None)
     clip = audio.Clip(samples, audio.SAMPLE_RATE, f"Live, {now:%H:%M}")
+    entries = history()
     try:
+        model = recognizer()
+        # A click while it listens would break this off where it turns to the session's state next:
+        # not before the clip is kept.
         with log.prediction("kept") as heard:
-            prediction = heard(recognizer().predict(clip))
-        remember(history(), clip, prediction, title=clip.name)
+            prediction = heard(model.predict(clip))
+        remember(entries, clip, prediction, title=clip.name)
     except UndertoneError as error:
         st.toast(f"Sorry: {error}.", icon=":material/warning:")
         return
@@ -134,16 +138,17 @@ def show_moment(moment):
     st.markdown(text)
 
 
-def show_summary(moments):
+def show_summary(listener):
     """Sum up what was heard, to be taken away."""
-    card = recognizer(live=True).card
-    found = live.as_timeline(moments, card.labels, card.threshold)
+    card, since = listener.card, listener.since
+    found = live.as_timeline(listener.moments, card.labels, card.threshold, since=since)
     said = timeline.summary(found)
     speech = live.TICK * found.probabilities.any(axis=1).sum()
     st.header("What was heard", anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"{timeline.clock(speech)} of speech in {timeline.clock(found.duration)}: {said}.",
+            f"{timeline.clock(speech)} of speech in {'the last ' if since else ''}"
+            f"{timeline.clock(found.duration)}: {said}.",
             width="stretch",
         )
         downloads("undertone-live", csv=timeline.to_csv(found), json=timeline.to_json(found))
@@ -169,7 +174,7 @@ def show_recorder():
 st.set_page_config(layout="wide")
 st.title("How do you sound right now?", anchor=False)
 try:
-    recognizer(live=True)
+    model = recognizer(live=True)
 except UndertoneError as error:
     st.error(f"Sorry: {error}.")
     st.stop()
@@ -185,7 +190,12 @@ if listener and not listener.ended:
         stop(state)
         st.rerun()
 else:
-    microphone.rest()
+    heard_before = microphone.rest()
+if not listener and heard_before:
+    st.info(
+        "Undertone was started again in the meantime, and what it had heard is gone. Please start "
+        "listening once more."
+    )
 running = state is not None
 
 if not listener:
@@ -261,9 +271,10 @@ elif listener:
         st.markdown(WHY_FAILED)
         show_recorder()
     if listener.moments:
-        show_summary(listener.moments)
+        show_summary(listener)
 
-st.caption(f"Heard by the model “{plain(recognizer(live=True).card.name)}”.")
+heard_by = listener.card if listener and listener.ended and listener.card else model.card
+st.caption(f"Heard by the model “{plain(heard_by.name)}”.")
 st.caption(
     ":material/lock: Your voice goes to the computer that runs Undertone and nowhere else. "
     "It remembers ten seconds at a time, and no sound at all once you stop."

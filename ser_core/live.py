@@ -13,6 +13,7 @@ import soxr
 
 from ser_core import log, timeline
 from ser_core.audio import ACTIVITY_HOP, SAMPLE_RATE, Clip, speech_activity
+from ser_core.card import Card
 from ser_core.features import FeatureSpec, mel_power
 from ser_core.recognizer import Recognizer
 from ser_core.timeline import Timeline
@@ -156,6 +157,8 @@ class Listener:
         """Begin, with the visitor's permission still to be asked for."""
         self.buffer = Buffer()
         self.moments: deque[Moment] = deque(maxlen=_MOST_MOMENTS)
+        self.since = 0.0  # seconds until which moments are forgotten
+        self.card: Card | None = None  # of the model that heard the latest
         self.ended: State | None = None
         self._granted: float | None = None
 
@@ -210,6 +213,9 @@ class Listener:
             values = smooth(before.probabilities if before else {}, prediction.probabilities)
             likeliest = max(values, key=values.get)
             label = likeliest if values[likeliest] >= recognizer.card.threshold else None
+        if len(self.moments) == self.moments.maxlen:
+            self.since = self.moments[0].time
+        self.card = recognizer.card
         self.moments.append(Moment(written / SAMPLE_RATE, sound, values, label))
         return self.moments[-1]
 
@@ -264,16 +270,20 @@ def over_time(
     return np.where(fresh[:, None], values[nearest], 0.0)
 
 
-def as_timeline(moments: Sequence[Moment], emotions: Sequence[str], threshold: float) -> Timeline:
+def as_timeline(
+    moments: Sequence[Moment], emotions: Sequence[str], threshold: float, *, since: float = 0.0
+) -> Timeline:
     """Return what was heard in all, as if it were a recording.
 
     Args:
         moments: at least one, oldest first.
         emotions: what the columns are to be.
         threshold: below this probability no emotion stands out; the model card's.
+        since: seconds from which on there are moments; the recording begins there.
     """
-    duration = moments[-1].time
-    probabilities = over_time(moments, emotions, 0, int(np.ceil(duration / TICK)))
+    first = int(since / TICK)
+    duration = moments[-1].time - first * TICK
+    probabilities = over_time(moments, emotions, first, int(np.ceil(moments[-1].time / TICK)))
     segments = timeline.in_segments(probabilities, tuple(emotions), duration, threshold)
     return Timeline(duration, tuple(emotions), probabilities, segments)
 

@@ -1,4 +1,5 @@
 import threading
+from collections import deque
 from types import SimpleNamespace
 
 import numpy as np
@@ -307,6 +308,19 @@ def test_all_that_was_heard_is_a_timeline():
         (1.5, 2.0, None),
         (2.0, 2.4, "calm"),
     ]
+
+
+def test_after_an_hour_what_is_forgotten_is_no_silence(listener, monkeypatch):
+    monkeypatch.setattr(listener, "moments", deque(maxlen=4))
+    model = saying([{"sad": 1.0}] * 10)
+    for block in np.split(speech_like(5.0), 10):
+        listener.buffer.write(RATE, mono(block))
+        listener.hear(model)
+    assert listener.card is model.card
+    assert listener.since == 3.0
+    found = live.as_timeline(listener.moments, ["sad"], threshold=0.5, since=listener.since)
+    assert found.duration == 2.0
+    assert [(s.start, s.end, s.label) for s in found.segments] == [(0.0, 2.0, "sad")]
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 1.0, 9.0, 25.0])

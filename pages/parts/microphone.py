@@ -116,9 +116,14 @@ class Stream:
             self._worker.stop()
 
 
-def rest() -> None:
-    """Let go of the microphone; to be called in each run of the script without a stream."""
-    _show("", None)
+def rest() -> bool:
+    """Let go of the microphone; to be called in each run of the script without a stream.
+
+    Returns:
+        Whether the browser knows of a stream that came about, be it of a server that is no more.
+    """
+    told = _show("", None).get("told") or {}
+    return told.get("word") in ("granted", "failed")
 
 
 def was_left() -> bool:
@@ -126,8 +131,8 @@ def was_left() -> bool:
     return _KEY not in st.session_state
 
 
-def _show(ask: str, description, wanted: str | None = None) -> None:
-    _component(
+def _show(ask: str, description, wanted: str | None = None):
+    return _component(
         key=_KEY,
         data={
             "ask": ask,

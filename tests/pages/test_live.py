@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import shutil
 import threading
 import time
 from collections import Counter
@@ -15,9 +16,9 @@ from aiortc.contrib.media import MediaRelay
 from streamlit_webrtc import WebRtcMode, WebRtcWorker
 
 from pages.parts import microphone
-from ser_core import live
+from ser_core import live, recognizer, shelf
 from tests.helpers import speech_like
-from tests.pages.conftest import wav
+from tests.pages.conftest import interrupted, wav
 
 RATE = live.SAMPLE_RATE
 
@@ -197,6 +198,51 @@ def test_stop_sums_up_and_forgets_the_sound(page, browser):
     press(page, "Start again")
     assert "What was heard" not in words(page)
     assert len(page.session_state.listener.moments) == 1
+
+
+def test_a_click_while_it_listens_loses_no_moment(page, browser, monkeypatch):
+    browser(sound=speech_like(3.0))
+    press(page, "Start listening")
+    with interrupted(monkeypatch, recognizer.Recognizer, "predict"):
+        press(page, "Keep this moment")
+    assert len(page.session_state.history) == 1
+
+
+def test_the_model_that_listened_is_summed_up_by(page, browser, runs, toy_run):
+    shutil.copytree(toy_run, runs / "toy")
+    browser(sound=speech_like(3.0))
+    press(page, "Start listening")
+    press(page, "Stop")
+    before = words(page)
+    shelf.activate("toy")
+    assert words(page.run()) == before and "“swift”" in before
+    press(page, "Start again")
+    assert "“toy”" in words(page)
+
+
+def test_after_an_hour_the_last_hour_is_summed_up(page, browser, monkeypatch):
+    monkeypatch.setattr(live, "_MOST_MOMENTS", 2)
+    browser(sound=speech_like(3.0))
+    press(page, "Start listening")
+    for _ in range(3):
+        page.run()
+    press(page, "Stop")
+    assert "of speech in the last 0:06" in words(page)
+
+
+@pytest.mark.parametrize(
+    "told", [{"word": "granted"}, {"word": "failed"}, {"word": "denied"}, None]
+)
+def test_a_server_that_was_started_again_says_so(page, browser, monkeypatch, told):
+    assert not page.info
+    with monkeypatch.context() as patched:
+        patched.setattr(microphone, "_component", lambda **_: {"told": told})
+        page.run()
+    lost = bool(told) and told["word"] != "denied"
+    assert ["started again in the meantime" in info.value for info in page.info] == [True] * lost
+    press(page, "Start listening")
+    press(page, "Stop")
+    assert not page.info
 
 
 def test_stop_before_anything_was_heard(page, browser):
