@@ -7,6 +7,7 @@ import streamlit as st
 from pages.parts.hearing import plain
 from ser_core import export, importing, shelf
 from ser_core.errors import UndertoneError
+from ser_core.recognizer import model_folders
 from ser_core.shelf import Model, Origin
 
 _FORMATS = {
@@ -107,13 +108,34 @@ def _delete(name: str) -> None:
     st.toast(f"“{plain(name)}” is deleted.", icon=":material/delete:")
 
 
+def added() -> str | None:
+    """Return, once, the name of a model that was added just now."""
+    return _last_import().pop("new", None)
+
+
+def _last_import() -> dict[str, str]:
+    """Return what came of the last import.
+
+    To be changed in place: a click breaks a script off where it changes the session's state.
+    """
+    return st.session_state.setdefault("import", {})
+
+
+def _take_in(file) -> dict[str, str]:
+    try:
+        name = importing.take_in_apart(file, file.name)
+    except UndertoneError as error:
+        return {"error": f"Sorry, “{file.name}” is not added: {error}."}
+    return {"file": file.name, "name": name, "new": name}
+
+
 def add() -> None:
     """Take a model from a file."""
     if shelf.locked():
         st.caption("Models cannot be changed here.")
         return
     st.header("Add a model", anchor=False)
-    tries = st.session_state.setdefault("imports", 0)
+    tries, last = st.session_state.setdefault("imports", 0), _last_import()
     file = st.file_uploader(
         "From a file that an Undertone has exported as “Everything”",
         type="zip",
@@ -121,21 +143,16 @@ def add() -> None:
         max_upload_size=importing.MOST_BYTES // 2**20,
     )
     if file is not None:
-        try:
-            with st.spinner("Checking it …"):
-                name = importing.take_in_apart(file, file.name)
-            # The box that chooses has been drawn by now; it is told before it is drawn again.
-            st.session_state["look-next"] = name
-            # Nor is it told at once: what is drawn just before a rerun may never be seen.
-            st.session_state["import-said"] = True, f"“{file.name}” is added, as “{name}”."
-        except UndertoneError as error:
-            said = f"Sorry, “{file.name}” is not added: {error}."
-            st.session_state["import-said"] = False, said
-        st.session_state.imports += 1  # an uploader that is empty again
-        st.rerun()
-    if "import-said" in st.session_state:
-        added, said = st.session_state["import-said"]
-        (st.success if added else st.error)(plain(said))
+        with st.spinner("Checking it …"):
+            # An uploader that is empty again; before, lest a click meanwhile bring the file twice.
+            st.session_state.imports += 1
+            last.clear()
+            last.update(_take_in(file))
+        st.rerun()  # what is drawn just before may never be seen
+    if "error" in last:
+        st.error(plain(last["error"]))
+    elif last.get("name") in model_folders():  # until it is renamed or deleted
+        st.success(plain(f"“{last['file']}” is added, as “{last['name']}”."))
     st.caption(
         "It is checked before it is added: every file against its checksum, and that nothing in it "
         "could run code of its maker's or read other files."

@@ -70,7 +70,7 @@ def show_use(used: str) -> None:
 def show(models: Mapping[str, Model], used: str) -> None:
     """Let a model be chosen, show it, and offer what can be done with it."""
     names = list(models)
-    if added := st.session_state.pop("look-next", None):
+    if added := models_file.added():
         st.session_state["look-at"] = added
     if st.session_state.get("look-at") not in names:
         st.session_state["look-at"] = used if used in names else names[0]

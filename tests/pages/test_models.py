@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import streamlit as st
 
-from ser_core import bundle, heldout, recognizer, shelf
+from ser_core import bundle, heldout, importing, recognizer, shelf
 from ser_core.recognizer import find_model
 from tests.helpers import ROOT
+from tests.pages.conftest import interrupted
 from tests.pages.test_recognize import TITLES
 from tests.test_outcome import with_a_test
 
@@ -328,6 +329,25 @@ def test_a_model_is_added(runs, page, others):
     assert shelf.find("swift-2").origin is shelf.Origin.IMPORTED
     assert page.selectbox(key="look-at").value == "swift-2"
     assert "nobody here has checked them" in said(page)
+
+
+def test_a_click_meanwhile_adds_no_model_twice(runs, page, monkeypatch):
+    page.run()
+    with interrupted(monkeypatch, importing, "take_in_apart") as imports:
+        page.file_uploader[0].upload("theirs.zip", archive(SWIFT)).run()
+    assert not page.exception and len(imports) == 1
+    assert [path.name for path in runs.iterdir()] == ["swift-2"]
+    assert "“theirs\\.zip” is added, as “swift\\-2”" in page.success[0].value
+    assert page.selectbox(key="look-at").value == "swift-2"
+
+
+@pytest.mark.parametrize("change", ["Rename it", "Delete it"])
+def test_what_was_added_is_told_until_it_is_changed(runs, page, change):
+    page.run().file_uploader[0].upload("theirs.zip", archive(SWIFT)).run()
+    assert page.run().success
+    page.text_input(key="new-name").set_value("yours")
+    button(page, change).click().run()
+    assert not page.exception and not page.success
 
 
 def test_a_hostile_archive_is_a_sentence(runs, mine, page, tmp_path):
