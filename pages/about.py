@@ -13,55 +13,65 @@ from ser_core.splits import PROTOCOLS
 
 through_app()
 
+WHOM = {"female": "women", "male": "men"}
+
+try:
+    card, problem = read_card(find_model(shelf.active().name)), None
+except UndertoneError as error:
+    card, problem = None, error
+
 st.title("About Undertone", anchor=False)
 
 st.header("What it hears", anchor=False)
+which = f"which of {len(card.labels)} emotions" if card else "which emotion"
 st.markdown(
     "How something is said, not what is said: pitch, stress, rhythm and timbre. From these a "
-    "small neural network tells which of eight emotions a phrase sounds most like. It learned "
+    f"small neural network tells {which} a phrase sounds most like. It learned "
     "from actors who portrayed emotions in English, so it knows **how emotion is performed, not "
     "what anyone feels**."
 )
 
 st.header("How well", anchor=False)
-try:
-    card = read_card(find_model(shelf.active().name))
-except UndertoneError as error:
-    st.error(f"Sorry: {error}.")
-else:
-    if card.evaluation:
-        results = results_in_words(card, PROTOCOLS)
-        st.table(results, alt="Test results of the model, by protocol", hide_header=False)
-        st.caption(
-            "Mean ± standard deviation, where there were several trainings. UAR is the average "
-            "over emotions, so that frequent ones do not count for more. *Answered* is how often "
-            "it did not say “I can't tell”."
-        )
-        st.markdown(
-            "Measured on professional actors in a studio, most of whom speak North American "
-            "English. "
-            "Believe the rows about unseen speakers: a model that met the test's voices in "
-            "training looks far better than it is. Guessing would be right 1 time in "
-            f"{len(card.labels)}; people who listen to the same recordings are right about 2 times "
-            "in 3 (67%, as printed by Luna-Jiménez et al.)."
-        )
-        if (unseen := headline(card)) and unseen.recall:
-            recall = dict(sorted(unseen.recall.items(), key=lambda item: -item[1]))
+if problem:
+    st.error(f"Sorry: {problem}.")
+elif card.evaluation:
+    results = results_in_words(card, PROTOCOLS)
+    st.table(results, alt="Test results of the model, by protocol", hide_header=False)
+    st.caption(
+        "Mean ± standard deviation, where there were several trainings. UAR is the average "
+        "over emotions, so that frequent ones do not count for more. *Answered* is how often "
+        "it did not say “I can't tell”."
+    )
+    st.markdown(
+        "Measured on professional actors in a studio, most of whom speak North American "
+        "English. "
+        "Believe the rows about unseen speakers: a model that met the test's voices in "
+        "training looks far better than it is. Guessing would be right 1 time in "
+        f"{len(card.labels)}; people who listen to the same recordings are right about 2 times "
+        "in 3 (67%, as printed by Luna-Jiménez et al.)."
+    )
+    if (unseen := headline(card)) and unseen.recall:
+        recall = dict(sorted(unseen.recall.items(), key=lambda item: -item[1]))
+        told = f"How often each emotion was recognised in unseen speakers ({unseen.protocol})"
+        if len(recall) > 1:
             easiest, *_, hardest = recall
-            women, men = (plots.percent(unseen.uar_by_sex[sex]) for sex in ("female", "male"))
-            st.subheader("Which emotions, and whose", anchor=False)
-            st.markdown(
-                f"How often each emotion was recognised in unseen speakers ({unseen.protocol}): "
-                f"{easiest} most often, {hardest} least. Averaged over the emotions, {women} for "
-                f"women and {men} for men."
-            )
-            st.plotly_chart(
-                plots.probabilities(recall),
-                config={"displayModeBar": False},
-                alt=", ".join(f"{name} {plots.percent(share)}" for name, share in recall.items()),
-            )
-    else:
-        st.markdown("This model has not been tested, so its answers deserve no trust yet.")
+            told += f": {easiest} most often, {hardest} least"
+        whose = [
+            f"{plots.percent(unseen.uar_by_sex[sex])} for {people}"
+            for sex, people in WHOM.items()
+            if sex in unseen.uar_by_sex
+        ]
+        if whose:
+            told += f". Averaged over the emotions, {' and '.join(whose)}"
+        st.subheader("Which emotions, and whose", anchor=False)
+        st.markdown(f"{told}.")
+        st.plotly_chart(
+            plots.probabilities(recall),
+            config={"displayModeBar": False},
+            alt=", ".join(f"{name} {plots.percent(share)}" for name, share in recall.items()),
+        )
+else:
+    st.markdown("This model has not been tested, so its answers deserve no trust yet.")
 
 st.header("Where it fails", anchor=False)
 st.markdown(
@@ -86,9 +96,10 @@ st.markdown(
 st.header("Privacy", anchor=False)
 st.markdown(
     "Everything happens on the computer that runs Undertone: yours, unless somebody has opened "
-    "this page to you. It passes nothing on, asks no other server for anything, and keeps no "
-    "recording: what you record, upload or say on the Live page is in memory only and forgotten "
-    "soon after you close the page, and so is what it has got to know of your voice."
+    "this page to you. It passes nothing on and keeps no recording: what you record, upload or say "
+    "on the Live page is in memory only and forgotten soon after you close the page, and so is "
+    "what it has got to know of your voice. It asks no other server for anything, except when you "
+    "get recordings on the Explore page: then their publisher is asked for them."
 )
 
 st.header("Licences", anchor=False)

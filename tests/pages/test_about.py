@@ -24,6 +24,7 @@ def words(app):
         "Regulation (EU) 2024/1689",
         "Article 5(1)(f)",
         "keeps no recording",
+        "except when you get recordings",
         "Live page",
         "North American English",
         "MIT",
@@ -54,6 +55,34 @@ def test_results_name_their_protocol(about, monkeypatch):
     assert "happy most often, sad least" in words(about)
     assert "62% for women and 59% for men" in words(about)
     assert about.get("plotly_chart")[0].proto.alt == "happy 50%, sad 40%"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "unsaid"),
+    [
+        (
+            {"uar_by_sex": {"male": 0.59}},
+            "least. Averaged over the emotions, 59% for men.",
+            "women",
+        ),
+        ({"uar_by_sex": {}}, "happy most often, sad least.", "Averaged"),
+        ({"recall": {"happy": 0.5}}, "speakers (ravdess-5fold). Averaged", "most often"),
+    ],
+    ids=["only men", "nobody's sex is known", "one emotion"],
+)
+def test_only_what_was_measured_is_told(about, monkeypatch, changes, said, unsaid):
+    real = bundle.read_card
+    measured = dataclasses.replace(row("ravdess-5fold"), **changes)
+    monkeypatch.setattr(
+        bundle,
+        "read_card",
+        lambda folder: dataclasses.replace(
+            real(folder), evaluation=(measured,), labels=("happy", "sad", "angry")
+        ),
+    )
+    told = words(about.run())
+    assert said in told and unsaid not in told
+    assert "which of 3 emotions" in told and "1 time in 3" in told
 
 
 def test_untested_model_is_called_so(about, monkeypatch):
