@@ -23,12 +23,13 @@ _SCRATCH = ".importing-"
 _SUFFIXES = {Path(name).suffix for name in inspection.NAMES}
 
 
-def take_in(file: Path, *, name: str | None = None) -> str:
+def take_in(file: Path, *, name: str | None = None, scratch: Path | None = None) -> str:
     """Put the model of a ZIP archive on the shelf and return its name there; all or nothing.
 
     Args:
         file: the archive of a model folder, as `export` makes it.
         name: what to call the model; by default something like what its card says.
+        scratch: a folder to unpack it in, on the disk of the runs; by default, one made there.
 
     Raises:
         UndertoneError: it cannot be done; nothing is left behind.
@@ -46,10 +47,10 @@ def take_in(file: Path, *, name: str | None = None) -> str:
     runs = runs_dir()
     try:
         runs.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=runs) as scratch:
-            folder = _unpacked(file, Path(scratch))
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=scratch or runs) as place:
+            folder = _unpacked(file, Path(place))
             card = inspection.inspect(folder)
-            run = Path(scratch) / "run"
+            run = Path(place) / "run"
             run.mkdir()
             folder.rename(run / "model")
             origin = {"file": file.name, "date": date.today().isoformat()}
@@ -64,8 +65,9 @@ def take_in(file: Path, *, name: str | None = None) -> str:
         raise shelf.ShelfError("the archive asks for more memory than a model needs") from None
     except UndertoneError as error:
         # Where it was looked at is of no use to anybody.
-        told = re.sub(rf"\S*/{re.escape(_SCRATCH)}[^\s/]*/(\S*/)?", "", str(error))
-        raise shelf.ShelfError(told.replace(str(file), "the archive")) from None
+        told = str(error).replace(str(file), "the archive")
+        told = re.sub(rf"\S*/{re.escape(_SCRATCH)}[^\s/]*/(\S*/)?", "", told)
+        raise shelf.ShelfError(told) from None
     return name
 
 
@@ -80,13 +82,18 @@ def take_in_apart(file: BinaryIO, called: str, *, name: str | None = None) -> st
     Raises:
         UndertoneError: it cannot be done, or asks for too much time or memory.
     """
+    shelf.check_unlocked()
+    runs = runs_dir()
     try:
-        with tempfile.TemporaryDirectory() as scratch:
+        runs.mkdir(parents=True, exist_ok=True)
+        # Not the other process's own: whoever is killed leaves what it has unpacked.
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=runs) as scratch:
             plain = re.sub(r"[^\w.-]", "_", Path(called).name)[-100:]
             copy = Path(scratch) / (plain or "upload.zip")
             with copy.open("wb") as opened:
                 shutil.copyfileobj(file, opened)
-            command = ["models", "import", str(copy), "--json", *(["--name", name] if name else [])]
+            command = ["models", "import", str(copy), "--scratch", scratch, "--json"]
+            command += ["--name", name] if name else []
             printed = apart.run(*command, seconds=_PATIENCE, most_bytes=_MEMORY)
     except OSError as error:
         raise shelf.ShelfError(

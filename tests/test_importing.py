@@ -114,6 +114,19 @@ def test_a_refusal_comes_out_of_the_other_process(runs):
     assert list(runs.iterdir()) == []
 
 
+def test_an_import_that_is_killed_leaves_nothing_behind(runs, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal\n"
+        "from ser_core import inspection\n"
+        "inspection.inspect = lambda folder: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with zipped(SWIFT, tmp_path / "x.zip").open("rb") as file:
+        with pytest.raises(UndertoneError, match="SIGKILL"):
+            importing.take_in_apart(file, "x.zip")
+    assert list(runs.iterdir()) == []
+
+
 def test_a_toy_that_was_trained_here_comes_in(runs, toy_run, tmp_path):
     assert importing.take_in(zipped(toy_run / "model", tmp_path / "x.zip"), name="toy") == "toy"
 

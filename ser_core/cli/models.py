@@ -122,12 +122,13 @@ def models_delete(
 def models_import(
     file: Annotated[Path, typer.Argument(help="A ZIP archive of a model folder.")],
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    scratch: Annotated[Path | None, typer.Option(hidden=True)] = None,
     as_json: Json = False,
 ) -> None:
     """Check a model that was exported elsewhere, and add it to the models here."""
     from ser_core import importing
 
-    known = importing.take_in(file, name=name)
+    known = importing.take_in(file, name=name, scratch=scratch)
     if as_json:
         print_json({"model": known})
     else:
