@@ -30,8 +30,9 @@ def rows(
         file: an `.npz`, made if it is absent. Several processes may use it at once.
         manifest: columns `path` and `id`; a recording is known until its file changes.
         width: how many numbers a row has.
-        compute: makes float32 `(rows, width)` of some rows of the manifest, under a default index;
-            a row of NaN alone, for what cannot be computed, is tried again next time.
+        compute: makes float32 `(rows, width)` of some rows of the manifest, under a default index.
+            A row of NaN, for what cannot be computed, is kept like others: nothing else will come
+            of the recording until its file changes.
         on_clip: called after each utterance that is computed with the number of these, on the
             calling thread; what it raises ends the work, and what was computed is kept.
 
@@ -45,7 +46,6 @@ def rows(
         batch = missing[start : start + _BATCH]
         values = compute(manifest.iloc[batch].reset_index(drop=True))
         fresh = {keys[index]: row for index, row in zip(batch, values, strict=True)}
-        fresh = {key: row for key, row in fresh.items() if not np.isnan(row).all()}
         known |= fresh
         # Others may have added to the file in the meantime.
         _save(file, _load(file, width) | fresh)

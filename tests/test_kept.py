@@ -69,7 +69,9 @@ def test_what_was_computed_before_a_cut_is_kept(tmp_path, manifest, compute, mon
     assert compute.asked == []
 
 
-def test_what_cannot_be_computed_is_nan_and_tried_again(tmp_path, manifest):
+def test_what_cannot_be_computed_is_nan_and_tried_again_when_its_file_changes(
+    tmp_path, manifest, compute
+):
     def fail(some):
         rows = np.ones((len(some), 2), np.float32)
         rows[(some.id == "x/2").to_numpy()] = np.nan
@@ -78,7 +80,11 @@ def test_what_cannot_be_computed_is_nan_and_tried_again(tmp_path, manifest):
 
     found = kept.rows(tmp_path / "kept.npz", manifest, 2, fail)
     assert np.isnan(found).tolist() == [[True, False], [True, True], [False] * 2, [False] * 2]
+    again = kept.rows(tmp_path / "kept.npz", manifest, 2, compute)
+    assert compute.asked == [] and np.isnan(again).sum() == 3
+    (tmp_path / "b").write_text("mended")
     assert kept.count(tmp_path / "kept.npz", manifest, 2) == 3
+    np.testing.assert_array_equal(kept.rows(tmp_path / "kept.npz", manifest, 2, compute)[1], [2, 2])
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut off", b"no zip"])

@@ -86,7 +86,7 @@ def _measures(manifest: pd.DataFrame) -> None:
     waiting = prosody.missing(sound)
     if waiting and not st.session_state.get("statistics-measure"):
         st.button(
-            f"Listen to {waiting:,} recordings and measure them",
+            f"Listen to {_recordings(waiting)} and measure {'it' if waiting == 1 else 'them'}",
             icon=":material/hearing:",
             on_click=st.session_state.update,
             kwargs={"statistics-measure": True},
@@ -102,9 +102,10 @@ def _measures(manifest: pd.DataFrame) -> None:
         return
     _spread(measured)
     left_out = len(manifest) - len(measured)
+    are = "is" if left_out == 1 else "are"
     st.caption(
-        f"From {len(measured):,} recordings"
-        + (f"; {left_out:,} are without sound or cannot be read" if left_out else "")
+        f"From {_recordings(len(measured))}"
+        + (f"; {left_out:,} {are} without sound or cannot be read" if left_out else "")
         + ". A box holds the middle half of them, the line in it the one in the middle; single "
         "points are far from the rest."
         + (" Sung ones are among them: they follow a tune." if _both(measured) else "")
@@ -146,4 +147,8 @@ def _boxes(measured: pd.DataFrame, column: str, unit: str, said: str, **options)
         key=f"statistics-{column}-{said}",
         alt=f"{said} Medians: {middles}",
     )
-    st.caption(f"{said} {len(measured):,} recordings.")
+    st.caption(f"{said} {_recordings(len(measured))}.")
+
+
+def _recordings(count: int) -> str:
+    return f"{count:,} recording" + "s" * (count != 1)

@@ -143,7 +143,16 @@ def test_statistics_leave_out_what_cannot_be_read(toy, tmp_path):
     app = view("statistics", some)
     button(app, "Listen to 10 recordings").click().run()
     assert not app.exception
-    assert "From 9 recordings; 1 are without sound or cannot be read" in said(app)
+    assert "From 9 recordings; 1 is without sound or cannot be read" in said(app)
+    shown = len(charts(app))
+    app.run()
+    assert len(charts(app)) == shown > 2 and not app.button, "it is not asked for again"
+    button(view("statistics", toy.iloc[:11]), "Listen to 2 recordings and measure them")
+
+
+def test_statistics_of_one_recording_more(toy):
+    button(view("statistics", toy.iloc[:1]), "Listen to 1 recording and measure it").click().run()
+    assert "From 1 recording." in said(view("statistics", toy.iloc[:1]))
 
 
 def test_statistics_of_recordings_without_labels_say_so(toy):
