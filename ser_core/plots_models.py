@@ -28,14 +28,18 @@ _KINDS = {
 
 
 def scores(
-    uar: Mapping[str, float], intervals: Mapping[str, Interval | None], *, chance: float, used: str
+    uar: Mapping[str, float],
+    intervals: Mapping[str, Interval | None],
+    *,
+    chance: Mapping[str, float],
+    used: str,
 ) -> go.Figure:
     """Draw the UAR of models, the best on top, with the range it may be in.
 
     Args:
         uar: by model, as fractions.
         intervals: by model; None where there is none.
-        chance: the UAR of guessing.
+        chance: the UAR of guessing, by model.
         used: the model in use, which is filled.
     """
     names = sorted(uar, key=uar.get)
@@ -81,11 +85,11 @@ def scores(
             ),
         ]
     )
-    for row in rows:  # not through the names
-        line = {"color": GREY, "dash": "dot", "width": 1.5}
-        figure.add_shape(x0=chance, x1=chance, y0=row - 0.3, y1=row + 0.2, line=line, type="line")
+    for row, name in enumerate(names):  # not through the names
+        x, line = chance[name], {"color": GREY, "dash": "dot", "width": 1.5}
+        figure.add_shape(x0=x, x1=x, y0=row - 0.3, y1=row + 0.2, line=line, type="line")
     figure.add_annotation(
-        x=chance, y=rows[-1], text="guessing", font={"size": 13, "color": INK},
+        x=chance[names[-1]], y=rows[-1], text="guessing", font={"size": 13, "color": INK},
         xanchor="left", showarrow=False,
     )  # fmt: skip
     figure.update_xaxes(

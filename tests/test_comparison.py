@@ -168,14 +168,15 @@ def test_unseen_speakers_come_first():
 def test_scores_are_drawn_best_on_top_with_their_ranges():
     found = comparison.Interval(0.6, 0.5, 0.65, 24)
     figure = plots_models.scores(
-        {"a<b": 0.6, "c": 0.7}, {"a<b": found, "c": None}, chance=0.25, used="c"
+        {"a<b": 0.6, "c": 0.7}, {"a<b": found, "c": None}, chance={"a<b": 0.25, "c": 0.5}, used="c"
     )
     points, names = figure.data
     assert names.text == ("<b>a&lt;b</b>  60%", "<b>c</b>  70%")
     assert points.x == (0.6, 0.7) and points.marker.symbol == ("diamond-open", "diamond")
     assert points.error_x.array == pytest.approx((0.05, 0))
     assert points.error_x.arrayminus == pytest.approx((0.1, 0))
-    assert {shape.x0 for shape in figure.layout.shapes} == {0.25}
+    lines = [(shape.x0, shape.x1, round(shape.y0)) for shape in figure.layout.shapes]
+    assert lines == [(0.25, 0.25, 0), (0.5, 0.5, 1)]
 
 
 def test_latency_is_measured(talk):

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from pages.parts import models_one
 from pages.parts.hearing import plain
+from pages.parts.library import title
 from ser_core import comparison, heldout, plots, plots_models, shelf
 from ser_core.card import Evaluation, mean_sd, protocol_in_words
 from ser_core.comparison import Interval
@@ -50,7 +52,7 @@ def show(models: Mapping[str, Model], used: str) -> None:
         plots_models.scores(
             {name: rows[name].uar for name in ranked},
             intervals,
-            chance=1 / max(row.labels for row in rows.values()),
+            chance={name: 1 / rows[name].labels for name in ranked},
             used=used,
         ),
         config={"displayModeBar": False},
@@ -60,6 +62,11 @@ def show(models: Mapping[str, Model], used: str) -> None:
     st.table(
         [_row(name, rows[name], intervals[name], used) for name in ranked],
         alt="Test results of the models",
+        hide_header=False,
+    )
+    st.table(
+        [_what_it_is(models[name]) for name in ranked],
+        alt="What the models take, and what they learned from",
         hide_header=False,
     )
     st.caption(_explained(protocol, rows, intervals))
@@ -82,11 +89,24 @@ def _row(name: str, row: Evaluation, found: Interval | None, used: str) -> dict[
     }
 
 
+def _what_it_is(model: Model) -> dict[str, str]:
+    took, training = models_one.answers_in(model.name), model.card.training
+    corpora = ", ".join(map(title, training.corpora))
+    return {
+        "Model": f"**{plain(model.name)}**",
+        "On disk": f"{model.size / 1e6:.1f}\u00a0MB",
+        "Answers in": models_one.milliseconds(took).replace(" ", "\u00a0") if took else "–",
+        "Learned from": f"{plain(corpora)} ({len(training.speakers)}\u00a0voices)",
+        "Licence": plain(model.card.licence),
+    }
+
+
 def _explained(protocol: str, rows: Mapping[str, Evaluation], intervals: Mapping) -> str:
     words = [
         "UAR is how often it is right, averaged over the emotions, so that frequent ones do not "
         "count for more; ± is the standard deviation over several trainings. *Answered* is how "
-        "often it did not say “I can't tell”. A filled diamond is the model in use."
+        "often it did not say “I can't tell”. *Answers in* was measured on this computer, with 3 s "
+        "of sound. A filled diamond is the model in use."
     ]
     if known := [found for found in intervals.values() if found]:
         words.append(

@@ -29,6 +29,20 @@ def _layers(name: str, stamp: int) -> tuple[architecture.Layer, ...]:
     return architecture.read(shelf.find(name).folder)
 
 
+def answers_in(name: str) -> Latency | None:
+    """Return how fast a model answers here; None if it cannot be loaded, as `show` tells."""
+    try:
+        return _latency(name, shelf.stamp(name))
+    except UndertoneError:
+        return None
+
+
+def milliseconds(took: Latency) -> str:
+    """Return how fast a model answers, in words."""
+    spent = 1000 * took.seconds
+    return f"{spent:.{1 if spent < 100 else 0}f} ms"
+
+
 def use(name: str) -> None:
     """Make a model the app's."""
     _switch(lambda: shelf.activate(name))
@@ -109,9 +123,7 @@ def _facts(model: Model) -> None:
         st.metric("Weights", f"{model.card.parameters:,}", border=True, width=190)
         st.metric("On disk", f"{model.size / 1e6:.1f} MB", border=True, width=150)
         if took:
-            spent = 1000 * took.seconds
-            digits = 1 if spent < 100 else 0
-            st.metric("Answers in", f"{spent:.{digits}f} ms", border=True, width=160)
+            st.metric("Answers in", milliseconds(took), border=True, width=160)
     if took:
         st.caption(
             f"How fast it answers was measured on this computer: {took.clip_seconds:.0f} s of a "

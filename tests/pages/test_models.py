@@ -79,6 +79,10 @@ def test_one_model_is_shown_whole(runs, page):
     assert "**swift** is in use" in words and "A closer look at swift" in words
     table = page.table[0].value
     assert list(table["Model"]) == ["**swift** (in use)"]
+    takes = page.table[1].value
+    assert takes["On disk"][0] == "7.0\u00a0MB" and takes["Answers in"][0].endswith("\u00a0ms")
+    assert takes["Learned from"][0] == "RAVDESS (22\u00a0voices)"
+    assert takes["Licence"][0] == "CC BY\\-NC\\-SA 4\\.0"
     assert "±" in table["UAR"][0] and "–" in table["With other speakers"][0]
     assert "Is one really better?" not in words
     assert button(page, "In use").disabled
@@ -114,6 +118,16 @@ def test_models_are_ranked_and_compared(mine, page):
     assert page.selectbox(key="second-model").options == ["mine"]
     alt = page.get("plotly_chart")[0].proto.alt
     assert "swift: UAR 60%" in alt and "mine: UAR 54%" in alt
+
+
+def test_guessing_is_drawn_for_each_number_of_emotions(mine, page):
+    card = bundle.read_card(mine)
+    rows = tuple(replace(row, labels=4) for row in card.evaluation)
+    bundle.write_card(replace(card, evaluation=rows), mine)
+    page.run()
+    assert not page.exception
+    layout = json.loads(page.get("plotly_chart")[0].proto.spec)["layout"]
+    assert [shape["x0"] for shape in layout["shapes"]] == [1 / 4, 1 / 8]
 
 
 def test_a_model_without_results_deserves_no_trust(runs, mine, page):
