@@ -10,7 +10,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from ser_core.recipe import Knn, RandomForest, Recipe, Svm
+from ser_core.hyperparameters import Knn, RandomForest, Svm
+from ser_core.recipe import Recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ def fit(recipe: Recipe, values: np.ndarray, truth: np.ndarray, seed: int) -> Bas
     """Fit a recipe's baseline.
 
     Args:
-        recipe: whose network is one of `recipe.CLASSICAL`.
+        recipe: whose network is one of `hyperparameters.CLASSICAL`.
         values: `(n, values)`, not standardised.
         truth: int `(n,)`.
         seed: of the forest.

@@ -23,7 +23,8 @@ from ser_core.card import Evaluation, Robustness
 from ser_core.corpora import ready_made
 from ser_core.errors import UndertoneError
 from ser_core.folds import FoldResult
-from ser_core.recipe import CLASSICAL, Recipe
+from ser_core.hyperparameters import CLASSICAL
+from ser_core.recipe import Recipe
 
 
 def crossval(

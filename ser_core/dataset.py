@@ -13,7 +13,8 @@ from ser_core.corpora import ready_made
 from ser_core.errors import UndertoneError
 from ser_core.extraction import FeatureSet, extract
 from ser_core.features import Features
-from ser_core.recipe import Deep, Recipe
+from ser_core.hyperparameters import Deep
+from ser_core.recipe import Recipe
 
 # Of a corpus that is there, a recording or two may be damaged; more than this share is a mistake.
 _MOST_UNREADABLE = 0.02

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from ser_core import dataset, evaluation, profile, splits, writing
 from ser_core.card import Robustness
 from ser_core.errors import UndertoneError
-from ser_core.recipe import CLASSICAL, Recipe
+from ser_core.hyperparameters import CLASSICAL
+from ser_core.recipe import Recipe
 
 if TYPE_CHECKING:
     from ser_core.training import Fitted

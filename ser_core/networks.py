@@ -13,7 +13,8 @@ import numpy as np
 from keras import layers, ops
 
 from ser_core import dtdnn
-from ser_core.recipe import CnnBiLstm, Conv1d, Crnn, Deep, Recipe
+from ser_core.hyperparameters import CnnBiLstm, Conv1d, Crnn, Deep
+from ser_core.recipe import Recipe
 
 # Layers of `deep`.
 HEARD, STATISTICS, REGRESSION = "heard_frames", "statistics", "regression"

@@ -11,8 +11,9 @@ import pandas as pd
 from ser_core import bundle, dataset, jobs, recipe, splits, warm_start
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
+from ser_core.hyperparameters import CLASSICAL
 from ser_core.jobs import read_json
-from ser_core.recipe import CLASSICAL, RECIPES, Recipe
+from ser_core.recipe import RECIPES, Recipe
 from ser_core.recipe_text import spelled
 from ser_core.recognizer import QUICK_MODEL, model_folders, runs_dir
 from ser_core.splits import PROTOCOLS, Split

@@ -7,10 +7,10 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Interval, Len
-from pydantic import ConfigDict, Discriminator, TypeAdapter, ValidationError
+from annotated_types import Ge, Gt, Len
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ser_core.augment import Augmentation
 from ser_core.descriptors import DescriptorSpec
@@ -18,6 +18,16 @@ from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 from ser_core.fbank import FbankSpec
 from ser_core.features import Features, FeatureSpec
+from ser_core.hyperparameters import (
+    CLASSICAL,
+    NETWORKS,
+    CnnBiLstm,
+    Conv1d,
+    Deep,
+    Network,
+    Positive,
+    Share,
+)
 from ser_core.splits import PROTOCOLS
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -28,8 +38,6 @@ class RecipeError(UndertoneError):
 
 
 _NAME = re.compile(r"\w[\w .-]*")  # of the folder of a run, too
-Positive = Annotated[int, Ge(1)]
-Share = Annotated[float, Interval(ge=0, lt=1)]
 Label = Literal[tuple(EMOTIONS)]
 
 
@@ -53,159 +61,6 @@ class Data:
     def corpora(self) -> tuple[str, ...]:
         """The names of the corpora."""
         return tuple(self.corpus.split("+"))
-
-
-@dataclass(frozen=True)
-class CnnBiLstm:
-    """Hyper-parameters of `networks.cnn_bilstm`.
-
-    Attributes:
-        averaged_frames: frames averaged into one before the first convolution.
-        filters: channels of each convolution.
-        pooling: factor by which each convolution's output is shortened, the maxima kept.
-        kernel_size: frames a convolution spans.
-        lstm_units: units in each direction.
-        embedding: size of the embedding.
-        dropout: rate before the LSTM and before the classifier.
-        spatial_dropout: rate at which whole channels are dropped after each convolution.
-    """
-
-    name: Literal["cnn-bilstm"]
-    averaged_frames: Positive = 1
-    filters: Annotated[tuple[Positive, ...], Len(1)] = (128, 192, 256)
-    pooling: tuple[Positive, ...] = (2, 2, 2)
-    kernel_size: Positive = 5
-    lstm_units: Positive = 96
-    embedding: Positive = 128
-    dropout: Share = 0.3
-    spatial_dropout: Share = 0.1
-
-    def __post_init__(self) -> None:
-        """Check what types alone cannot."""
-        if len(self.pooling) != len(self.filters):
-            raise ValueError("pooling and filters must be equally many")
-
-
-@dataclass(frozen=True)
-class Crnn:
-    """Hyper-parameters of `networks.crnn`: 2-D convolutions, then an LSTM both ways.
-
-    Attributes:
-        filters: channels of each convolution.
-        pooling: factors by which each convolution's output is shortened in time and in frequency.
-        kernel_size: frames and bands a convolution spans.
-        lstm_units: units in each direction.
-        attention: whether all that the LSTM says is pooled, or only its last words are taken.
-        dense: units of the layer between the LSTM and the classifier.
-        dropout: rate after each convolution and each later layer.
-    """
-
-    name: Literal["crnn"]
-    filters: Annotated[tuple[Positive, ...], Len(1)] = (32, 64, 128)
-    pooling: tuple[tuple[Positive, Positive], ...] = ((2, 2), (2, 2), (2, 2))
-    kernel_size: Positive = 3
-    lstm_units: Positive = 64
-    attention: bool = False
-    dense: Positive = 128
-    dropout: Share = 0.3
-
-    def __post_init__(self) -> None:
-        """Check what types alone cannot."""
-        if len(self.pooling) != len(self.filters):
-            raise ValueError("pooling and filters must be equally many")
-
-
-@dataclass(frozen=True)
-class Conv1d:
-    """Hyper-parameters of `networks.conv1d`: convolutions over time, LSTMs, dense layers.
-
-    Over a pooled vector, the convolutions run along its values.
-
-    Attributes:
-        filters: channels of each convolution; none for a purely recurrent network.
-        pooling: factor by which each convolution's output is shortened, the maxima kept.
-        kernel_size: steps a convolution spans.
-        lstm: units of each LSTM layer; none for a purely convolutional network.
-        both_ways: whether the LSTMs are bidirectional.
-        dense: units of each layer before the classifier.
-        dropout: rate after each convolution and each later layer.
-    """
-
-    name: Literal["conv1d"]
-    filters: tuple[Positive, ...] = (128, 256, 512)
-    pooling: Positive = 2
-    kernel_size: Positive = 5
-    lstm: tuple[Positive, ...] = ()
-    both_ways: bool = False
-    dense: Annotated[tuple[Positive, ...], Len(1)] = (256, 128)
-    dropout: Share = 0.3
-
-    def __post_init__(self) -> None:
-        """Check what types alone cannot."""
-        if not self.filters and not self.lstm:
-            raise ValueError("filters and lstm must not both be empty")
-
-
-@dataclass(frozen=True)
-class Deep:
-    """Hyper-parameters of `networks.deep`: a pretrained trunk, which is not trained, and a head.
-
-    Attributes:
-        blocks: of the trunk (`dtdnn.trunk`) that are used.
-        averaged_frames: frames of the trunk averaged into one.
-        projected: channels to which its 1024 are brought first.
-        lstm_units: units in each direction.
-        dropout: rate before the LSTM and before the classifier.
-        frame_dropout: rate at which whole frames of the trunk are dropped, and
-        channel_dropout: whole channels.
-        regression: how free (scikit-learn's C) a logistic regression on the frames' sd is, whose
-            logits are added to the others; 0 for none.
-    """
-
-    name: Literal["deep"]
-    blocks: Annotated[int, Interval(ge=1, le=2)] = 2
-    averaged_frames: Positive = 1
-    projected: Positive = 128
-    lstm_units: Positive = 96
-    dropout: Share = 0.3
-    frame_dropout: Share = 0.1
-    channel_dropout: Share = 0.2
-    regression: Annotated[float, Ge(0)] = 0.0
-
-
-@dataclass(frozen=True)
-class RandomForest:
-    """Hyper-parameters of scikit-learn's random forest, a baseline.
-
-    Attributes:
-        trees: how many.
-        bootstrap: whether each learns from a sample drawn with replacement, or all from everything.
-    """
-
-    name: Literal["random-forest"]
-    trees: Positive = 500
-    bootstrap: bool = True
-
-
-@dataclass(frozen=True)
-class Knn:
-    """Hyper-parameters of scikit-learn's k nearest neighbours, a baseline."""
-
-    name: Literal["knn"]
-    neighbours: Positive = 5
-
-
-@dataclass(frozen=True)
-class Svm:
-    """Hyper-parameters of scikit-learn's support vector machine with an RBF kernel, a baseline."""
-
-    name: Literal["svm"]
-    c: Annotated[float, Gt(0)] = 10.0
-
-
-CLASSICAL = (RandomForest, Knn, Svm)
-_NETWORKS = (CnnBiLstm, Crnn, Conv1d, Deep, *CLASSICAL)
-Network = Annotated[Union[_NETWORKS], Discriminator("name")]  # noqa: UP007
 
 
 @dataclass(frozen=True)
@@ -385,7 +240,7 @@ def load(name_or_path: str | Path, settings: Iterable[str] = ()) -> Recipe:
 
 _KEYS = {
     each.name
-    for kind in (*_NETWORKS, FeatureSpec, FbankSpec, DescriptorSpec)
+    for kind in (*NETWORKS, FeatureSpec, FbankSpec, DescriptorSpec)
     for each in fields(kind)
 }
 

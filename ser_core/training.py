@@ -21,7 +21,8 @@ from ser_core import bundle, classical, corpora, evaluation, splits, warm_start
 from ser_core.card import Card, Evaluation, Provenance
 from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
-from ser_core.recipe import CLASSICAL, Deep, Recipe
+from ser_core.hyperparameters import CLASSICAL, Deep
+from ser_core.recipe import Recipe
 from ser_core.writing import write_json
 
 if TYPE_CHECKING:

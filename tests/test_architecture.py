@@ -10,7 +10,7 @@ import pytest
 
 from ser_core import architecture, bundle, networks, plots_models
 from ser_core.descriptors import DescriptorSpec
-from ser_core.recipe import Conv1d, Crnn, Deep
+from ser_core.hyperparameters import Conv1d, Crnn, Deep
 from ser_core.recognizer import find_model
 from tests.helpers import ROOT
 

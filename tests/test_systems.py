@@ -8,13 +8,12 @@ import pandas as pd
 import pytest
 
 from ser_core import audio, bundle, dataset, fitting, folds, networks, recipe, training
+from ser_core.hyperparameters import CLASSICAL
 from ser_core.recognizer import Recognizer
 from tests.helpers import speech_like
 
 RECIPES = {path.stem: recipe.load(path.stem) for path in recipe.RECIPES.glob("*.toml")}
-NETWORKS = sorted(
-    name for name, r in RECIPES.items() if not isinstance(r.network, recipe.CLASSICAL)
-)
+NETWORKS = sorted(name for name, r in RECIPES.items() if not isinstance(r.network, CLASSICAL))
 BASELINES = sorted(set(RECIPES) - set(NETWORKS))
 ATTENTIVE = ("deep", "mel-cnn-bilstm", "swift")
 SMALL = (

@@ -27,6 +27,7 @@ from ser_core import (
     splits,
     training,
 )
+from ser_core.batches import Batches, labelled
 from ser_core.card import Robustness
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
@@ -107,7 +108,7 @@ def test_batches_are_drawn_anew_each_epoch_and_alike_under_a_seed():
     loaded = recipe.load("swift", TOY)
     data = dataset.load(loaded)
     split = splits.holdout(data.manifest, seed=0, validation_speakers=2)
-    first, again = (fitting.Batches(loaded, data, split.train, 3) for _ in range(2))
+    first, again = (Batches(loaded, data, split.train, 3) for _ in range(2))
     for batch, other in zip(first[1], again[1], strict=True):
         np.testing.assert_array_equal(batch, other)
     before = first[0][0]
@@ -119,7 +120,7 @@ def test_other_speeds_are_trained_on_and_nothing_else():
     loaded = recipe.load("swift", [*TOY, "augmentation.speeds=[0.8, 1.25]"])
     data = dataset.load(loaded)
     split = splits.holdout(data.manifest, seed=0, validation_speakers=2)
-    batches = fitting.Batches(loaded, data, split.train, 0)
+    batches = Batches(loaded, data, split.train, 0)
     assert len(batches.row) == 3 * len(split.train)
     assert len(batches) == len(split.train) // batches.size, "an epoch is no longer for it"
     ours = [data.features, *data.varied]
@@ -139,7 +140,7 @@ def guide(tmp_path):
     model = networks.build(loaded)
     classifier = keras.Model(model.input, model.output["logits"])
     classifier.compile("sgd", "mse")
-    chosen, *known = fitting.labelled(loaded, data.truth, data.features, np.arange(10))
+    chosen, *known = labelled(loaded, data.truth, data.features, np.arange(10))
     windows = (data.features.values[chosen], *known)
     guide = fitting.Guide(classifier, windows, loaded.training, tmp_path)
     guide.set_model(classifier)
