@@ -6,13 +6,14 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	&& echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: help run test lint screenshots bench pins setup setup-dev clean
+.PHONY: help run test lint screenshots docs bench pins setup setup-dev clean
 
 help:
 	@echo "make run          set up if needed, then open the app"
 	@echo "make test         set up if needed, then run every check"
 	@echo "make setup        only set up (.venv)"
 	@echo "make screenshots  photograph every page, for the README"
+	@echo "make docs         render the docstrings of ser_core, in build/docs"
 	@echo "make bench        measure speed beside what one would use instead"
 	@echo "make clean        remove .venv and caches"
 
@@ -31,6 +32,9 @@ lint: setup-dev
 
 screenshots: setup-dev
 	$(BIN)/python -m tests.browser.screenshots
+
+docs: setup-dev
+	$(BIN)/python -m pdoc --docformat google --output-directory build/docs ser_core '!ser_core.__main__'
 
 bench: setup-dev
 	$(BIN)/python -m benchmarks
