@@ -60,6 +60,12 @@ def test_networks_have_golden_shapes(name, shape, parameters):
     assert parameters is None or model.count_params() == parameters
 
 
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_see_116_numbers_of_a_recording(name):
+    """Mean and sd of 58 descriptors."""
+    assert RECIPES[name].features.shape == (116,)
+
+
 # One way in which recordings are changed stands for all; the trunk takes its time with each.
 DEEP = ["network.blocks=1", *(f"augmentation.{kind}=[]" for kind in ("noises", "hums", "rooms"))]
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from types import SimpleNamespace
 
 import numpy as np
@@ -332,7 +333,7 @@ def test_the_robustness_of_seed_0_is_measured_when_it_is_asked_for(tmp_path):
 def test_a_run_folder_says_everything(tmp_path):
     loaded = recipe.load("swift", [*TOY, "training.epochs=3"])
     data = dataset.load(loaded)
-    run = tmp_path / "run"
+    run, before = tmp_path / "run", time.time()
     training.train(loaded, data, run, protocol="random-80-20")
     assert {path.name for path in run.iterdir()} == {
         "recipe.json",
@@ -347,6 +348,9 @@ def test_a_run_folder_says_everything(tmp_path):
     }
     about = json.loads((run / "run.json").read_text())
     assert about["protocol"] == "random-80-20" and about["recipe"] == loaded.digest
+    assert about["manifest"] == training._digest(data.manifest), "whose recordings they were"
+    begun = datetime.strptime(about["begun"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    assert int(before) <= begun <= time.time()
     assert about["utterances"] == {"train": 43, "validation": 8, "test": 13}
     assert set(about["environment"]) == {"Python", "NumPy", "Keras", "tensorflow"}
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
