@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_core import audio, bundle, export, shelf
+from ser_core import audio, bundle, export
 from ser_core.descriptors import DescriptorSpec
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer, find_model, model_folders
