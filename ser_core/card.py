@@ -139,6 +139,11 @@ class Card:
     sd: tuple[float, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def weights(self) -> str:
+        """The sha256 of the network that answers, which tells models of the same name apart."""
+        return self.files.get("model.onnx", "")
+
 
 def results_table(card: Card) -> str:
     """Return a model's results as a Markdown table, in per cent."""

@@ -52,7 +52,8 @@ def remember(entries: dict[str, Entry], clip: Clip, prediction: Prediction, *, t
         title: what to call it.
     """
     sound = _encode(clip)
-    key = hashlib.sha256(prediction.model.encode() + b"\0" + sound).hexdigest()[:16]
+    heard_by = f"{prediction.model}\0{prediction.weights}\0".encode()
+    key = hashlib.sha256(heard_by + sound).hexdigest()[:16]
     entries.pop(key, None)
     entries[key] = Entry(title, sound, prediction)
     while len(entries) > 1 and _too_much(entries):

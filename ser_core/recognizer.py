@@ -47,6 +47,7 @@ class Prediction:
         embedding: `(size,)` the mean of the windows' embeddings.
         quality: of the recording.
         model: name of the model.
+        weights: what tells it from others that have, had or will have its name: the card's.
         seconds: time taken.
     """
 
@@ -61,6 +62,7 @@ class Prediction:
     embedding: np.ndarray
     quality: audio.Quality
     model: str
+    weights: str
     seconds: float
 
     def as_dict(self) -> dict:
@@ -174,6 +176,7 @@ class Recognizer:
             embedding=outputs["embedding"].sum(axis=0) / max(len(by_window), 1),
             quality=quality,
             model=self.card.name,
+            weights=self.card.weights,
             seconds=seconds,
         )
 

@@ -20,12 +20,12 @@ def clip(seconds=1.0, seed=0):
     return audio.Clip(speech_like(seconds, seed=seed), 16_000, "clip")
 
 
-def remember(recognizer, entries, *clips, model="swift"):
+def remember(recognizer, entries, *clips, **told):
     return [
         history.remember(
             entries,
             item,
-            dataclasses.replace(recognizer.predict(item), model=model),
+            dataclasses.replace(recognizer.predict(item), **told),
             title=f"clip {index}",
         )
         for index, item in enumerate(clips)
@@ -58,6 +58,8 @@ def test_the_same_heard_again_is_one_entry_moved_to_the_end(recognizer):
     assert entries[first].title == "clip 2"
     (other,) = remember(recognizer, entries, clip(seed=1), model="other")
     assert list(entries) == [second, first, other]
+    (anew,) = remember(recognizer, entries, clip(seed=1), weights="of another of that name")
+    assert list(entries) == [second, first, other, anew]
 
 
 def test_the_oldest_make_room(recognizer, monkeypatch):

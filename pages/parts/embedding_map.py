@@ -57,7 +57,7 @@ def _show(manifest: pd.DataFrame) -> None:
         embedding = heard.outputs(model, manifest, on_clip=on_clip).embedding
     with st.spinner(_WAIT[method]):
         points = embedding_map.flat(embedding, method)
-    own = _own(model.card.name)
+    own = _own(model.card.weights)
     near, where = np.empty(0, int), None
     if own:
         mine = own.prediction.embedding
@@ -123,10 +123,11 @@ def _sounding(embedding: np.ndarray, manifest: pd.DataFrame) -> np.ndarray:
     return embedding if silent.all() else np.where(silent[:, None], np.nan, embedding)
 
 
-def _own(model: str) -> Entry | None:
+def _own(weights: str) -> Entry | None:
     """Return what the visitor gave last, as far as this model heard it."""
     entries = reversed(history().values())
-    return next((e for e in entries if e.prediction.model == model and e.prediction.label), None)
+    heard = (e for e in entries if e.prediction.weights == weights and e.prediction.label)
+    return next(heard, None)
 
 
 def _chosen(manifest: pd.DataFrame) -> int | None:

@@ -10,7 +10,7 @@ from streamlit.runtime.scriptrunner_utils.script_run_context import in_cached_fu
 from ser_core import decoder, log, shelf
 from ser_core.errors import UndertoneError
 from ser_core.history import Entry, remember
-from ser_core.recognizer import QUICK_MODEL, Recognizer
+from ser_core.recognizer import QUICK_MODEL, Prediction, Recognizer
 
 # A progress bar is welcome after so many seconds, or at once if decoding alone takes longer.
 _PATIENCE = 0.4
@@ -65,6 +65,20 @@ def recognizer(name: str | None = None, *, live: bool = False) -> Recognizer:
         else:
             break
     _tell(name, model.card.name, trouble)
+    return model
+
+
+def heard_by(prediction: Prediction) -> Recognizer:
+    """Return the model that gave an answer.
+
+    Raises:
+        UndertoneError: it is gone, and another one has its name by now.
+    """
+    model = recognizer(prediction.model)
+    if model.card.weights != prediction.weights:
+        raise UndertoneError(
+            f"the model “{prediction.model}” that heard this is gone, and another one has its name"
+        )
     return model
 
 

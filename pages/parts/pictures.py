@@ -7,13 +7,15 @@ import streamlit as st
 
 from pages.parts.answer import named
 from pages.parts.downloads import downloads
-from pages.parts.hearing import history, recognizer
+from pages.parts.hearing import heard_by, history
 from pages.parts.playhead import playhead
 from pages.parts.voice import known_to
 from ser_core import explain, plots_over_time, timeline
+from ser_core.errors import UndertoneError
 from ser_core.features import FeatureSpec
 from ser_core.history import Entry
 from ser_core.profile import Voice
+from ser_core.recognizer import Prediction, Recognizer
 
 PLAYER = "player"
 _ZOOM = {
@@ -35,7 +37,7 @@ _MIDNIGHT = datetime(2000, 1, 1)
 @st.cache_data(scope="session", max_entries=4, show_spinner=False)
 def _timeline(key: str, voice: Voice | None) -> timeline.Timeline:
     entry = history()[key]
-    model = recognizer(entry.prediction.model)
+    model = heard_by(entry.prediction)
     found = model.with_voice(entry.prediction, voice) if voice else entry.prediction
     return timeline.timeline(found, entry.clip(), threshold=model.card.threshold)
 
@@ -44,7 +46,7 @@ def _timeline(key: str, voice: Voice | None) -> timeline.Timeline:
 def _importance(key: str) -> explain.Occlusion:
     entry = history()[key]
     found = entry.prediction
-    return explain.occlusion(recognizer(found.model), entry.clip(), prediction=found)
+    return explain.occlusion(heard_by(found), entry.clip(), prediction=found)
 
 
 @st.cache_data(scope="session", max_entries=4, show_spinner=False)
@@ -60,14 +62,17 @@ def _picture(key: str, overlays: tuple[str, ...], part: tuple[float, float]):
     )
 
 
+CACHED = (_timeline, _importance, _picture)
+
+
 @st.fragment
 def over_time(key: str) -> None:
     """Draw an entry of the history over time."""
     entry = history()[key]
     duration = entry.prediction.quality.duration
-    found = None
-    if len(entry.prediction.windows) > 1:
-        known = known_to(entry.prediction.model)
+    found, model = None, _there(entry.prediction)
+    if model and len(entry.prediction.windows) > 1:
+        known = known_to(model)
         found = _timeline(key, known)
         told = timeline.summary(found)
         st.markdown(f"**Over time{', with your voice' if known else ''}:** {told}")
@@ -85,7 +90,7 @@ def over_time(key: str) -> None:
         part = _part(key, duration)
     overlays = ()
     if entry.prediction.windows:
-        overlays = _overlays(entry)
+        overlays = _overlays(entry, model)
     st.plotly_chart(
         _picture(key, overlays, part),
         config=_ZOOM,
@@ -138,11 +143,19 @@ def _part(key: str, duration: float) -> tuple[float, float]:
     return start, min(max(stop, start + 1), duration)
 
 
-def _overlays(entry: Entry) -> tuple[str, ...]:
+def _there(prediction: Prediction) -> Recognizer | None:
+    """Return the model that gave an answer, as long as it is there to tell more of it."""
+    try:
+        return heard_by(prediction)
+    except UndertoneError:
+        return None
+
+
+def _overlays(entry: Entry, model: Recognizer | None) -> tuple[str, ...]:
     """Let the visitor choose what is laid over the pictures, of what the model can tell."""
     possible = {
         "attention": len(entry.prediction.attention) > 0,
-        "importance": explain.can_explain(recognizer(entry.prediction.model)),
+        "importance": model is not None and explain.can_explain(model),
     }
     if not any(possible.values()):
         return ()

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import streamlit as st
 
+from pages.parts import pictures
 from pages.parts.answer import in_words, named
 from pages.parts.downloads import downloads
 from pages.parts.hearing import history, plain, queue, recognizer, refused
 from ser_core import history as kept
-from ser_core import log, plots
+from ser_core import log, plots, shelf
 from ser_core.errors import UndertoneError
 from ser_core.history import Entry
 from ser_core.recognizer import Prediction, model_folders
@@ -19,7 +20,9 @@ def forget() -> None:
     """Clear the visit, and the ways in."""
     for content in (history(), queue(), refused()):
         content.clear()
-    st.cache_data.clear()
+    # Not all that is cached: others are here, too, and most of it is nobody's.
+    for cached in (_heard_by, *pictures.CACHED):
+        cached.clear()
     st.session_state.listing = False
     st.session_state.visits = st.session_state.get("visits", 0) + 1
 
@@ -62,9 +65,14 @@ def _short(found: Prediction) -> str:
 
 
 @st.cache_data(scope="session", max_entries=8, show_spinner="Listening …")
-def _heard_by(key: str, model: str) -> Prediction:
+def _heard_by(key: str, model: str, stamp: int) -> Prediction:
     with log.prediction("again") as heard:
         return heard(recognizer(model).predict(history()[key].clip()))
+
+
+def _again(key: str, model: str) -> Entry:
+    """Return an entry as another model hears it."""
+    return replace(history()[key], prediction=_heard_by(key, model, shelf.stamp(model)))
 
 
 @st.fragment
@@ -90,7 +98,7 @@ def compare(shown: str) -> None:
             key="other",
         )
         try:
-            that = entries.get(other) or replace(this, prediction=_heard_by(shown, other))
+            that = entries.get(other) or _again(shown, other)
         except UndertoneError as error:
             st.error(f"Sorry: {error}.")
             return

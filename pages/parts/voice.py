@@ -3,21 +3,21 @@
 import streamlit as st
 
 from pages.parts.answer import named
-from pages.parts.hearing import history, recognizer
+from pages.parts.hearing import heard_by, history, recognizer
 from ser_core import plots, profile
 from ser_core.card import headline
 from ser_core.errors import UndertoneError
-from ser_core.recognizer import Prediction
+from ser_core.recognizer import Prediction, Recognizer
 
 _LONG = profile.FEWEST * profile.SECONDS_A_CLIP
 
 
-def known_to(model: str) -> profile.Voice | None:
+def known_to(model: Recognizer) -> profile.Voice | None:
     """Return the voice that is known, if it is known to this model."""
     voice = st.session_state.get("voice")
     try:
         if voice:
-            profile.check(voice, recognizer(model).bundle)
+            profile.check(voice, model.bundle)
     except UndertoneError:
         return None
     return voice
@@ -28,7 +28,7 @@ def beside(prediction: Prediction) -> None:
     if "voice" not in st.session_state or prediction.label is None:
         return
     try:
-        known = recognizer(prediction.model).with_voice(prediction, st.session_state.voice)
+        known = heard_by(prediction).with_voice(prediction, st.session_state.voice)
     except UndertoneError as error:
         st.warning(f"Sorry: {error}.")
         return
@@ -96,7 +96,7 @@ def _unknown() -> None:
     entries = {
         key: entry
         for key, entry in reversed(history().items())
-        if entry.prediction.label and entry.prediction.model == model.card.name
+        if entry.prediction.label and entry.prediction.weights == model.card.weights
     }
     chosen = st.multiselect(
         "Recordings of one voice",

@@ -299,6 +299,42 @@ def test_a_model_is_deleted_after_a_second_word(runs, mine, page):
     assert not (runs / "mine").exists() and "A closer look at swift" in said(page)
 
 
+def test_a_name_that_is_given_again_brings_no_old_answer_back(runs, mine, toy_run, app):
+    app.pills[0].select(TITLES[0]).run()
+    app.session_state.compare = True
+
+    def emotions():
+        app.run()
+        assert not app.exception
+        return app.get("plotly_chart")[-1].proto.alt.split("; ")[-1].count("%")
+
+    assert emotions() == 8
+    shelf.delete("mine")
+    shutil.copytree(toy_run, runs / "mine")
+    assert emotions() == 4
+
+
+def test_what_was_heard_by_a_model_that_is_replaced_is_no_more_than_shown(runs, mine, toy_run, app):
+    def explained():
+        assert not app.exception
+        return "What the answer hung on" in str(app.get("button_group"))
+
+    shelf.activate("mine")
+    app.run().pills[0].select(TITLES[0]).run()
+    assert explained()
+    shelf.activate("swift")
+    shelf.delete("mine")
+    shutil.copytree(toy_run, runs / "mine")
+    shelf.activate("mine")
+    app.run()
+    assert app.header and not explained()
+    app.pills[0].set_value(None).run()
+    app.pills[0].select(TITLES[0]).run()
+    assert explained()
+    old, new = app.session_state.history.values()
+    assert (len(old.prediction.probabilities), len(new.prediction.probabilities)) == (8, 4)
+
+
 def test_the_model_in_use_is_not_deleted(mine, page):
     shelf.activate("mine")
     assert "Use another model first" in said(page.run())

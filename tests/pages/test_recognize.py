@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import streamlit as st
 
-from ser_core import recognizer, shelf
+from ser_core import plots_over_time, recognizer, shelf
 from ser_core.emotions import EMOTIONS
 from tests.helpers import ROOT, speech_like
 from tests.pages.conftest import wav
@@ -210,6 +210,24 @@ def test_history_is_opened_again_taken_away_and_cleared(app, talk_wav):
     assert app.file_uploader[0].value == [] and app.pills[0].value is None
     app.pills[0].select(TITLES[0]).run()
     assert name(app) == f"“{TITLES[0]}”, a synthetic voice"
+
+
+def test_clearing_a_visit_clears_what_was_made_of_it_and_nothing_else(app, monkeypatch):
+    drawn, made, draw = [], [], plots_over_time.pictures
+    monkeypatch.setattr(
+        plots_over_time, "pictures", lambda *a, **b: drawn.append(a) or draw(*a, **b)
+    )
+    nobodys = st.cache_data(lambda: made.append(1))
+    nobodys()
+    app.session_state.listing = True
+    app.pills[0].select(TITLES[0]).run()
+    app.run()
+    assert len(drawn) == 1
+    next(button for button in app.button if button.label == "Clear").click().run()
+    nobodys()
+    assert made == [1]
+    app.pills[0].select(TITLES[0]).run()
+    assert len(drawn) == 2
 
 
 @pytest.mark.parametrize(
