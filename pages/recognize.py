@@ -116,13 +116,12 @@ visit.compare(shown)
 voice.profiles()
 visit.listing(shown)
 
-heard_by = entry.prediction.model
 try:
-    best = headline(recognizer(heard_by).card)
+    best = headline(heard_by(entry.prediction).card)
 except UndertoneError:
     best = None  # that model is not there any more
 score = best and f", right for {best.accuracy:.0%} of clips by unseen speakers ({best.protocol})"
 st.caption(
-    f"Heard by the model “{heard_by}”{score or ''}. With voices, rooms and microphones "
+    f"Heard by the model “{entry.prediction.model}”{score or ''}. With voices, rooms and microphones "
     "unlike those it learned from, expect it to be wrong more often, and too sure."
 )
