@@ -122,6 +122,6 @@ except UndertoneError:
     best = None  # that model is not there any more
 score = best and f", right for {best.accuracy:.0%} of clips by unseen speakers ({best.protocol})"
 st.caption(
-    f"Heard by the model “{entry.prediction.model}”{score or ''}. With voices, rooms and microphones "
-    "unlike those it learned from, expect it to be wrong more often, and too sure."
+    f"Heard by the model “{entry.prediction.model}”{score or ''}. With voices, rooms and "
+    "microphones unlike those it learned from, expect it to be wrong more often, and too sure."
 )
