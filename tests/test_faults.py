@@ -117,7 +117,8 @@ from streamlit.testing.v1 import AppTest
 from tests.pages.conftest import wav
 from tests.helpers import speech_like
 
-resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+if sys.argv[1] == "full":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 app = AppTest.from_file("app.py", default_timeout=600).run()
 app.file_uploader[0].upload("talk.wav", wav(speech_like())).run()
 assert app.header and not app.error and not app.exception, (app.error, app.exception)
@@ -132,13 +133,26 @@ print([error.value for error in app.error])
 """
 
 
-def test_on_a_full_disk_every_page_serves(tmp_path, toy_ravdess, monkeypatch):
+# A shell for which a folder is read-only, be it root's.
+MOUNTED = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+
+
+@pytest.mark.parametrize("disk", ["full", "read-only"])
+def test_on_a_disk_that_takes_nothing_every_page_serves(tmp_path, toy_ravdess, monkeypatch, disk):
     """In a process that can write no file: what must be kept is refused in a sentence."""
+    tmp_path.joinpath("runs").mkdir()
+    first = ["unshare", "--mount", "sh", "-c", MOUNTED, tmp_path] if disk == "read-only" else []
+    if subprocess.run([*first, "true"], capture_output=True).returncode:
+        pytest.skip("this user cannot make a file system read-only")
     monkeypatch.setenv("SER_DATA_DIR", str(toy_ravdess))
     monkeypatch.setenv("SER_RUNS_DIR", str(tmp_path / "runs"))
     monkeypatch.setenv("SER_CACHE_DIR", str(tmp_path / "cache"))
     done = subprocess.run(
-        [sys.executable, "-c", SERVE], cwd=ROOT, capture_output=True, text=True, check=False
+        [*first, sys.executable, "-c", SERVE, disk],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "the choice cannot be kept" in done.stdout
