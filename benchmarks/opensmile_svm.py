@@ -1,6 +1,6 @@
 """What openSMILE's users build: its eGeMAPS functionals (88 values a recording), and an SVM.
 
-The SVM has learned from noise, as much as RAVDESS is: only its speed is looked at.
+The SVM learns from noise, as much as RAVDESS is, whenever it begins: only speed is looked at.
 """
 
 import sys
