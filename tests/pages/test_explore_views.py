@@ -188,7 +188,7 @@ def test_map_does_not_mix_up_models(toy):
     from dataclasses import replace
 
     (entry,) = own_entry().values()
-    other = replace(entry, prediction=replace(entry.prediction, model="another"))
+    other = replace(entry, prediction=replace(entry.prediction, weights="another"))
     assert "Record yourself" in said(view("embedding_map", toy, history={"k": other}))
 
 
