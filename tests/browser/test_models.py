@@ -66,7 +66,7 @@ def test_what_is_taken_away_can_be_brought_back(browser, app, tmp_path):
     assert "swift/model.onnx" in zipfile.ZipFile(file).namelist()
     page.keyboard.press("Escape")
     page.locator("input[type=file]").set_input_files(file)
-    expect(page.get_by_role("alert")).to_contain_text("“swift.zip” is added, as “swift-2”")
+    expect(page.get_by_text("“swift.zip” is added, as “swift-2”")).to_be_visible()
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Delete it").click()
     expect(page.get_by_test_id("stToast").last).to_contain_text("“swift-2” is deleted")
