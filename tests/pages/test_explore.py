@@ -220,11 +220,16 @@ def test_new_recordings_are_seen_at_the_next_click(explore, toy_ravdess, tmp_pat
     assert labels(app, "corpora") == ["RAVDESS · 63"]
 
 
-def test_a_game_is_played_to_its_end(explore, toy_ravdess, monkeypatch):
-    monkeypatch.setattr(game, "CLIPS", 4)
-    app = explore(toy_ravdess)
+def begun(app, monkeypatch, clips):
+    """A game of so many recordings has begun."""
+    monkeypatch.setattr(game, "CLIPS", clips)
     choose(app, "explore-view", "Game")
     button(app, "Play").click().run()
+    return app
+
+
+def test_a_game_is_played_to_its_end(explore, toy_ravdess, monkeypatch):
+    app = begun(explore(toy_ravdess), monkeypatch, clips=4)
     played = app.session_state.game
     answers = held()
     for at, path in enumerate(played.paths):
@@ -260,10 +265,7 @@ def click_twice(app, label):
 
 
 def test_a_second_click_does_nothing(explore, toy_ravdess, monkeypatch):
-    monkeypatch.setattr(game, "CLIPS", 2)
-    app = explore(toy_ravdess)
-    choose(app, "explore-view", "Game")
-    button(app, "Play").click().run()
+    app = begun(explore(toy_ravdess), monkeypatch, clips=2)
     choose(app, "guess-0", "angry")
     click_twice(app, "Next")
     choose(app, "guess-1", "angry")
@@ -275,10 +277,7 @@ def test_a_second_click_does_nothing(explore, toy_ravdess, monkeypatch):
 
 
 def test_a_second_click_takes_nothing_from_the_first(explore, toy_ravdess, monkeypatch):
-    monkeypatch.setattr(game, "CLIPS", 1)
-    app = explore(toy_ravdess)
-    choose(app, "explore-view", "Game")
-    button(app, "Play").click().run()
+    app = begun(explore(toy_ravdess), monkeypatch, clips=1)
     choose(app, "guess-0", "angry")
     with interrupted(monkeypatch, game, "score"):
         button(app, "See the result").click().run()
@@ -286,10 +285,7 @@ def test_a_second_click_takes_nothing_from_the_first(explore, toy_ravdess, monke
 
 
 def test_that_there_is_no_other_game_is_told(explore, toy_ravdess, monkeypatch):
-    monkeypatch.setattr(game, "CLIPS", 1)
-    app = explore(toy_ravdess)
-    choose(app, "explore-view", "Game")
-    button(app, "Play").click().run()
+    app = begun(explore(toy_ravdess), monkeypatch, clips=1)
     choose(app, "guess-0", "angry")
     button(app, "See the result").click().run()
     choose(app, "filter-emotion", ["angry"])
