@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from ser_core.curves import Bin, Curve, Quadratic
@@ -12,6 +13,7 @@ from ser_core.plots import GREY, INK, VIOLET, percent, transparent
 
 ORANGE = "#D98A00"  # what is learned from, beside the violet of what is tested on
 _GRID = "#8C8C8C33"
+_LISTED = 8  # recordings of a cell that are named beside the pointer
 _LEGEND = {
     "orientation": "h",
     "x": 0,
@@ -87,23 +89,27 @@ def over_epochs(
 
 
 def confusion(
-    counts: Sequence[Sequence[int]], labels: Sequence[str], *, rates: bool, picked=None
+    answers: pd.DataFrame, labels: Sequence[str], *, rates: bool, picked=None
 ) -> go.Figure:
     """Draw how often what is labelled as one emotion (rows) was heard as another (columns).
 
-    Each cell is a point that can be chosen; its `customdata` are the two emotions.
+    Each cell is a point that can be chosen; its `customdata` are the two emotions. Beside the
+    pointer, its recordings are named, those first where it was surest.
 
     Args:
-        counts: `counts[i][j]` recordings of emotion i heard as emotion j.
+        answers: a row a recording: `id`, `emotion`, `heard`, `confidence`.
         labels: emotions.
         rates: whether to write per cent of the row rather than counts.
         picked: two emotions whose cell is framed; none if not given.
     """
-    counts = np.asarray(counts)
-    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    share = counts / totals
+    surest_first = answers.sort_values("confidence", ascending=False)
+    clips = {pair: list(ids) for pair, ids in surest_first.groupby(["emotion", "heard"]).id}
+    pairs = [(emotion, heard) for emotion in labels for heard in labels]
+    counts = np.array([len(clips.get(pair, ())) for pair in pairs])
+    counts = counts.reshape(len(labels), len(labels))
+    totals = counts.sum(axis=1, keepdims=True)
+    share = counts / np.maximum(totals, 1)
     shown = 100 * share if rates else counts
-    cells = [(i, j) for i in range(len(labels)) for j in range(len(labels))]
     figure = go.Figure(
         [
             go.Heatmap(
@@ -119,19 +125,23 @@ def confusion(
                 hoverinfo="skip",
             ),
             go.Scatter(
-                x=[labels[j] for _, j in cells],
-                y=[labels[i] for i, _ in cells],
-                customdata=[(labels[i], labels[j]) for i, j in cells],
+                x=[heard for _, heard in pairs],
+                y=[emotion for emotion, _ in pairs],
+                customdata=pairs,
                 mode="markers+text",
                 # Unseen, but as large as the cells: this is what is clicked.
                 marker={"symbol": "square", "size": 30, "color": "rgba(0,0,0,0)"},
-                text=[f"{shown[cell]:.0f}" if counts[cell] else "" for cell in cells],
+                text=[f"{cell:.0f}" if cell else "" for cell in shown.ravel()],
                 textfont={"size": 13, "color": INK},
                 hovertext=[
-                    f"{labels[i]}, heard as {labels[j]}:<br>{counts[i, j]} of {counts[i].sum()}"
-                    for i, j in cells
+                    f"{emotion}, heard as {heard}:<br>{count} of {total}"
+                    + _named(clips.get((emotion, heard), ()))
+                    for (emotion, heard), count, total in zip(
+                        pairs, counts.ravel(), totals.repeat(len(labels)), strict=True
+                    )
                 ],
                 hoverinfo="text",
+                hoverlabel={"align": "left"},
                 unselected={"marker": {"opacity": 1}, "textfont": {"color": INK}},
             ),
         ]
@@ -154,6 +164,14 @@ def confusion(
     )
     height = 130 + 40 * len(labels)
     return transparent(figure, {"l": 84, "r": 34, "t": 96, "b": 4}, height=height)
+
+
+def _named(ids: Sequence[str]) -> str:
+    """Return lines with the first recordings' names, without their corpora, and how many more."""
+    lines = [escape(each.partition("/")[2]) for each in ids[:_LISTED]]
+    if len(ids) > _LISTED:
+        lines.append(f"and {len(ids) - _LISTED:,} more")
+    return "".join(f"<br>{line}" for line in lines)
 
 
 def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> go.Figure:

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from ser_core import curves, plots_training
@@ -38,12 +39,19 @@ def test_rounds_are_counted_whole(rounds, step):
     assert figure.layout.xaxis.dtick == step and figure.layout.xaxis.title.text == "round"
 
 
+def heard(*cells):
+    """Return answers: of each emotion, heard as another, how many; the last is the surest."""
+    pairs = [(emotion, heard) for emotion, heard, count in cells for _ in range(count)]
+    found = pd.DataFrame(pairs, columns=["emotion", "heard"])
+    ids = [f"mine/{index}<b>.wav" for index in found.index]
+    return found.assign(id=ids, confidence=np.linspace(0.5, 1, len(found)))
+
+
 @pytest.mark.parametrize(("rates", "written"), [(True, ["75", "25", "", "100"]), (False, None)])
 def test_each_cell_of_a_confusion_can_be_chosen(rates, written):
     labels = ("happy", "sad")
-    figure = plots_training.confusion(
-        [[3, 1], [0, 8]], labels, rates=rates, picked=("happy", "sad")
-    )
+    answers = heard(("happy", "happy", 3), ("happy", "sad", 1), ("sad", "sad", 8))
+    figure = plots_training.confusion(answers, labels, rates=rates, picked=("happy", "sad"))
     cells, points = figure.data
     assert cells.z.tolist() == [[0.75, 0.25], [0, 1]]
     assert [tuple(pair) for pair in points.customdata] == [
@@ -59,8 +67,21 @@ def test_each_cell_of_a_confusion_can_be_chosen(rates, written):
     assert (frame.x0, frame.y0) == (0.5, -0.5)
 
 
+@pytest.mark.parametrize(("count", "listed", "more"), [(0, 0, []), (8, 8, []), (10, 8, [2])])
+def test_beside_a_cell_its_recordings_are_named_the_surest_first(count, listed, more):
+    answers = heard(("happy", "happy", 1), ("happy", "sad", count))
+    _, points = plots_training.confusion(answers, ("happy", "sad"), rates=True).data
+    assert points.hovertext[1].split("<br>") == [
+        "happy, heard as sad:",
+        f"{count} of {count + 1}",
+        *(f"{count - place}&lt;b&gt;.wav" for place in range(listed)),
+        *(f"and {left} more" for left in more),
+    ]
+
+
 def test_an_emotion_without_recordings_divides_by_nothing():
-    figure = plots_training.confusion([[0, 0], [1, 1]], ("happy", "sad"), rates=True)
+    answers = heard(("sad", "happy", 1), ("sad", "sad", 1))
+    figure = plots_training.confusion(answers, ("happy", "sad"), rates=True)
     assert np.isfinite(figure.data[0].z).all() and not figure.layout.shapes
 
 

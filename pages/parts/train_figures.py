@@ -106,9 +106,7 @@ def _confusions(known: Outcome) -> None:
             persist_state="session",
         )
         st.plotly_chart(
-            plots_training.confusion(
-                known.scores["confusion"], labels, rates=rates == "Per cent", picked=picked
-            ),
+            plots_training.confusion(table, labels, rates=rates == "Per cent", picked=picked),
             config=_BAR,
             key="train-confusion",
             on_select=_pick,
@@ -119,7 +117,10 @@ def _confusions(known: Outcome) -> None:
                 if known.scores["per_class"][label]["support"]
             ),
         )
-        st.caption("Rows: what the actor was asked for. Columns: what was heard. Click a cell.")
+        st.caption(
+            "Rows: what the actor was asked for. Columns: what was heard. Point at a cell to see "
+            "which recordings are in it; click it to hear them."
+        )
     with right:
         st.session_state["train-row"], st.session_state["train-column"] = picked
         one, two = st.columns(2)

@@ -277,6 +277,35 @@ def test_its_model_is_used_and_taken_back(results):
     assert "Nothing has been trained here yet" in words(results)
 
 
+def heard(app):
+    """Return the id of the recording that can be listened to."""
+    (player,) = app.get("audio")
+    return player.proto.alt.removeprefix("Recording ")
+
+
+def choose_row(app, row):
+    app.session_state[app.dataframe[0].key] = {"selection": {"rows": [row]}}
+    assert not app.run().exception
+
+
+def test_a_cell_names_its_clips_and_plays_them_when_it_is_clicked(results):
+    table = outcome.read(jobs.run_folder("toy")).answers.table
+    inside = table[(table.emotion == "sad") & (table.heard == "sad")]
+    clips = list(inside.sort_values("confidence", ascending=False).id)
+    assert len(clips) > 1
+    (chart,) = results.get("plotly_chart")
+    _, points = json.loads(chart.proto.spec)["data"]
+    beside = points["hovertext"][points["customdata"].index(["sad", "sad"])]
+    assert [f"ravdess/{name}" for name in beside.split("<br>")[2:]] == clips
+    states = results._tree.get_widget_states()
+    clicked = {"selection": {"points": [{"customdata": ["sad", "sad"]}]}}
+    states.widgets.add(id=chart.proto.id, string_value=json.dumps(clicked))
+    results._run(states)
+    assert heard(results) == clips[0]
+    choose_row(results, 1)
+    assert heard(results) == clips[1]
+
+
 def test_clips_of_a_cell_are_listed_and_played(results):
     results.selectbox(key="train-row").select("sad").run()
     results.selectbox(key="train-column").select("sad").run()
