@@ -2,6 +2,7 @@ import json
 import shutil
 import time
 
+import pandas as pd
 import pytest
 import streamlit as st
 
@@ -21,6 +22,8 @@ embedding = 16
 [training]
 patience = 2000
 """
+# Labels under which what was heard rightly is a mistake.
+ANOTHER = {"neutral": "happy", "happy": "sad", "sad": "angry", "angry": "neutral"}
 
 
 @pytest.fixture(autouse=True)
@@ -323,6 +326,22 @@ def test_recordings_that_are_gone_are_said_to_be(results, tmp_path, monkeypatch)
     results.selectbox(key="train-column").select("sad").run()
     assert "is not here any more" in words(results).replace("\\", "")
     assert not results.get("audio")
+
+
+def test_mistakes_are_listed_the_surest_first_and_played(finished, recordings, train):
+    file = finished / "predictions.parquet"
+    table = pd.read_parquet(file)
+    table.assign(emotion=table.emotion.map(ANOTHER)).to_parquet(file)
+    tab(view(train, "Results"), "Mistakes")
+    answers = outcome.read(finished).answers.table
+    wrong = answers[answers.heard != answers.emotion].set_index("id").confidence
+    assert f"**{len(wrong)}** of 16 were heard as another emotion" in words(train)
+    listed = [f"ravdess/{clip}" for clip in train.dataframe[0].value.Clip]
+    assert sorted(listed) == sorted(wrong.index) and len(listed) > 2
+    assert list(wrong[listed]) == sorted(wrong, reverse=True)
+    assert heard(train) == listed[0]
+    choose_row(train, 2)
+    assert heard(train) == listed[2]
 
 
 @pytest.mark.parametrize(
