@@ -1,3 +1,8 @@
+import itertools
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -77,3 +82,28 @@ def run_beside_another(recipe, protocol, seed, fold, folder, *, robustness):
     while len(list(folder.glob("*.here"))) < 2:
         time.sleep(0.05)
     return folds.run(recipe, protocol, seed, fold, folder, robustness=robustness)
+
+
+def killed_in(module, name, *arguments, call=1):
+    """Run a command in a process that is killed when it calls a function for the so manyth time."""
+    code = (
+        f"import sys, {module}; from ser_core import cli; from tests import helpers\n"
+        f"helpers.die_in({module}, {name!r}, {call})\n"
+        "sys.exit(cli.main())"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == -signal.SIGKILL, found.stderr
+    return found
+
+
+def die_in(module, name, call):
+    """Let this process be killed when it calls a function for the so manyth time."""
+    function, calls = getattr(module, name), itertools.count(1)
+
+    def called(*arguments, **options):
+        if next(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+
+    setattr(module, name, called)

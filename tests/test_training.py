@@ -23,8 +23,10 @@ from ser_core import (
     extraction,
     fitting,
     folds,
+    jobs,
     networks,
     recipe,
+    shelf,
     splits,
     training,
 )
@@ -33,7 +35,7 @@ from ser_core.card import Robustness
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
 from ser_core.robustness import CONDITIONS
-from tests.helpers import ROOT, TOY, run_beside_another
+from tests.helpers import ROOT, TOY, killed_in, run_beside_another
 
 
 @pytest.fixture(autouse=True)
@@ -498,24 +500,65 @@ def test_a_full_disk_gets_a_sentence_and_loses_nothing(tmp_path, monkeypatch):
     bundle.load(tmp_path / "run" / "model")
 
 
-def test_a_killed_training_is_no_model_and_goes_on(tmp_path, toy_ravdess):
-    """The real process, killed in the middle of an epoch."""
-    arguments = [sys.executable, "-m", "ser_core", "train", "swift", "--run-dir", tmp_path / "run"]
-    for setting in (*TOY, "training.epochs=12"):
-        arguments += ["--set", setting]
-    events = tmp_path / "run" / "events.jsonl"
-    process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+def test_killed_in_an_epoch_and_while_it_is_saved_it_is_no_model_and_goes_on(tmp_path, monkeypatch):
+    """Real processes."""
+    monkeypatch.setenv("SER_RUNS_DIR", str(tmp_path))
+    run, settings = tmp_path / "run", [*TOY, "training.epochs=12"]
+    arguments = ["train", "swift", "--run-dir", str(run)]
+    arguments += [word for setting in settings for word in ("--set", setting)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ser_core", *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
     for line in process.stderr:
         if line.startswith("epoch 3 of 12"):
             process.kill()
             break
     process.wait()
-    assert not (tmp_path / "run" / "model").exists() and events.exists()
-    done = subprocess.run([*arguments, "--resume"], cwd=ROOT, capture_output=True, text=True)
+    assert (run / "events.jsonl").exists() and not (run / "model").exists()
+
+    cut = killed_in("ser_core.bundle", "_replace", *arguments, "--resume")
+    assert "epoch 2 of 12" not in cut.stderr and "epoch 12 of 12" in cut.stderr
+    (left,) = run.glob(".model-*")
+    bundle.load(left)  # whole, but not in its place yet
+    assert "run" not in shelf.models() and not shelf.damaged() and jobs.runs() == []
+    told = scores(run)
+    assert [event["epoch"] for event in told] == list(range(1, 13))
+
+    loaded = recipe.load("swift", settings)
+    training.train(loaded, dataset.load(loaded), run, resume=True)
+    assert scores(run) == told, "nothing is left to learn"
+    assert "run" in shelf.models() and jobs.runs() == ["run"]
+    bundle.load(run / "model")
+    assert not left.exists()
+
+
+def test_killed_while_features_are_computed_it_goes_on_with_those_that_it_has(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SER_RUNS_DIR", str(tmp_path))
+    monkeypatch.setenv("SER_CACHE_DIR", str(tmp_path / "cache"))
+    labels = 'labels=["neutral", "happy", "sad", "angry"]'
+    arguments = ["train", "random-forest", "--set", labels, "--protocol", "random-80-20"]
+    killed_in("numpy", "save", *arguments, call=10)
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").rglob("[!.]*.npy")}
+    assert 0 < len(before) < 64 and jobs.runs() == []
+    done = subprocess.run(
+        [sys.executable, "-m", "ser_core", *arguments, "--resume"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
-    assert [event["epoch"] for event in scores(tmp_path / "run")] == list(range(1, 13))
-    assert "epoch 2 of 12" not in done.stderr
-    bundle.load(tmp_path / "run" / "model")
+    assert before == {file: file.stat().st_mtime_ns for file in before}
+    assert jobs.runs() == ["random-forest"]
+
+    loaded = recipe.load("random-forest", [labels])
+    training.train(loaded, dataset.load(loaded), tmp_path / "again", protocol="random-80-20")
+    answers, again = (
+        pd.read_parquet(tmp_path / name / "predictions.parquet")
+        for name in ("random-forest", "again")
+    )
+    pd.testing.assert_frame_equal(answers, again, check_exact=True)
 
 
 def test_a_few_recordings_that_cannot_be_read_are_left_out_and_counted(
