@@ -7,7 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_core import audio, bundle, dataset, fitting, folds, networks, recipe, training
+from ser_core import (
+    audio,
+    bundle,
+    classical,
+    dataset,
+    fitting,
+    folds,
+    jobs,
+    networks,
+    recipe,
+    splits,
+    training,
+)
 from ser_core.hyperparameters import CLASSICAL
 from ser_core.recognizer import Recognizer
 from tests.helpers import speech_like
@@ -91,6 +103,13 @@ def test_a_network_is_trained_shipped_and_heard(name, tmp_path):
     assert (len(heard.attention) > 0) == (name in ATTENTIVE)
     if len(loaded.features.shape) == 1 or hasattr(loaded.features, "names"):
         assert len(card.mean) == len(card.sd) == loaded.features.shape[-1]
+    if name == "deep":  # of `swift`, test_training has this and more
+        seed = loaded.training.seed
+        split = splits.split(data.manifest, None, 0, seed=seed, validation_speakers=2)
+        fitting.fit_network(loaded, data, split, seed=seed, folder=tmp_path / "again")
+        once, again = (jobs.read_events(tmp_path / folder) for folder in ("run", "again"))
+        for score in ("loss", "val_loss"):
+            assert [event[score] for event in once] == [event[score] for event in again] != []
 
 
 @pytest.mark.parametrize(("labels", "absent"), [(2, ()), (3, ()), (4, (1,))])
@@ -125,6 +144,18 @@ def test_a_regression_is_added_to_the_logits_of_deep(labels, absent):
     )
     kernel, bias = network.get_layer("logits").get_weights()
     np.testing.assert_allclose(after["embedding"] @ kernel + bias, after["logits"], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_is_the_same_under_a_seed(name):
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 90)
+    values, unseen = rng.normal(truth[:, None], 3, (2, 90, 8))
+    one, same, other = (
+        classical.fit(RECIPES[name], values, truth, seed).logits(unseen) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any() == (name == "random-forest"), "nothing else draws by chance"
 
 
 @pytest.mark.parametrize("name", BASELINES)
