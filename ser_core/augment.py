@@ -3,6 +3,10 @@
 Recordings that are stretched, shifted, made worse or played at other speeds are other recordings:
 their features are computed once and cached (`dataset.load`). All else happens in decibels on whole
 batches of windows, drawn anew each epoch.
+
+Not by audiomentations, though that is the usual library: it draws from generators that all threads
+share, so that recordings prepared side by side would come out otherwise each time and could not be
+cached. What is needed of it is librosa's, or a few lines of `changes`, which tests models, too.
 """
 
 import hashlib
