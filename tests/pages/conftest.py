@@ -1,11 +1,13 @@
 import io
 import sys
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 import pytest
 import soundfile
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx
 from streamlit.testing.v1 import AppTest
 
@@ -48,14 +50,29 @@ def own_main(monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def components_once():
+    """What components are installed is asked once, not for each page: half a second every time."""
+    with pytest.MonkeyPatch.context() as patched:
+        once = cache(manifest_scanner.scan_component_manifests)
+        patched.setattr(manifest_scanner, "scan_component_manifests", once)
+        yield
+
+
 @pytest.fixture
-def app(monkeypatch) -> AppTest:
-    """The app, its first page open, nothing cached by earlier tests."""
+def unopened(monkeypatch) -> AppTest:
+    """The app before any page has been opened, nothing cached by earlier tests."""
     # AppTest forgets before each run that `st.navigation` has run; a server does not.
     monkeypatch.setattr(entrance, "through_app", lambda: None)
     st.cache_resource.clear()
     st.cache_data.clear()
-    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=600).run()
+    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=600)
+
+
+@pytest.fixture
+def app(unopened) -> AppTest:
+    """The app, its first page open."""
+    return unopened.run()
 
 
 @pytest.fixture

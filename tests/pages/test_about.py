@@ -7,8 +7,8 @@ from tests.test_card import row
 
 
 @pytest.fixture
-def about(app):
-    return app.switch_page("pages/about.py")
+def about(unopened):
+    return unopened.switch_page("pages/about.py")
 
 
 def words(app):

@@ -16,14 +16,14 @@ SAMPLES = tomllib.loads((ROOT / "assets" / "samples" / "samples.toml").read_text
 
 
 @pytest.fixture
-def explore(app, monkeypatch):
+def explore(unopened, monkeypatch):
     """The Explore page with the recordings of a folder: `explore(folder)`."""
 
     def opened(folder):
         monkeypatch.setenv("SER_DATA_DIR", str(folder))
-        app.switch_page("pages/explore.py").run()
-        assert not app.exception
-        return app
+        page = unopened.switch_page("pages/explore.py").run()
+        assert not page.exception
+        return page
 
     return opened
 

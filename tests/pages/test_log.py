@@ -85,11 +85,13 @@ def test_nothing_is_written_unless_it_is_wanted(app, talk_wav, logged, level):
 
 
 @pytest.mark.parametrize("level, moments", [("info", 0), ("debug", 1)])
-def test_live_moments_are_lines_only_if_all_is_wanted(app, monkeypatch, logged, level, moments):
+def test_live_moments_are_lines_only_if_all_is_wanted(
+    unopened, monkeypatch, logged, level, moments
+):
     monkeypatch.setattr(microphone, "Stream", FakeStream)
     monkeypatch.setattr(microphone, "was_left", lambda: False)
     monkeypatch.setattr(FakeStream, "sound", speech_like(3.0))
-    app.switch_page("pages/live.py").run()
+    app = unopened.switch_page("pages/live.py").run()
     lines = logged(level)
     press(app, "Start listening")
     found = lines()

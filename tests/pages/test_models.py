@@ -48,8 +48,8 @@ def mine(runs):
 
 
 @pytest.fixture
-def page(app):
-    return app.switch_page("pages/models.py")
+def page(unopened):
+    return unopened.switch_page("pages/models.py")
 
 
 def said(app) -> str:
@@ -165,26 +165,26 @@ def test_a_toy_that_was_trained_here_is_shown(runs, toy_run, page):
     assert f"{weights:,}" == next(m.value for m in page.metric if m.label == "Weights")
 
 
-def test_a_model_is_used_everywhere_and_given_back(mine, page, app):
+def test_a_model_is_used_everywhere_and_given_back(mine, page):
     page.run()
     look_at(page, "mine")
     button(page, "Use this model").click().run()
     assert toasts(page) == ["“mine” listens now, for everybody."]
     assert "**mine** is in use" in said(page)
     assert shelf.active().name == "mine"
-    app.switch_page("pages/recognize.py").run()
-    app.pills[0].select(TITLES[0]).run()
-    assert "“mine”" in app.caption[-1].value and not toasts(app)
-    entry = next(iter(app.session_state.history.values()))
+    page.switch_page("pages/recognize.py").run()
+    page.pills[0].select(TITLES[0]).run()
+    assert "“mine”" in page.caption[-1].value and not toasts(page)
+    entry = next(iter(page.session_state.history.values()))
     assert entry.prediction.model == "mine"
-    app.switch_page("pages/about.py").run()
-    assert not app.exception
-    app.switch_page("pages/models.py").run()
-    button(app, "Back to swift").click().run()
-    assert "**swift** is in use" in said(app) and shelf.active().name == "swift"
-    assert "Back to mine" not in labels(app)
-    app.switch_page("pages/recognize.py").run()
-    assert not app.exception, "what another model has heard is still shown"
+    page.switch_page("pages/about.py").run()
+    assert not page.exception
+    page.switch_page("pages/models.py").run()
+    button(page, "Back to swift").click().run()
+    assert "**swift** is in use" in said(page) and shelf.active().name == "swift"
+    assert "Back to mine" not in labels(page)
+    page.switch_page("pages/recognize.py").run()
+    assert not page.exception, "what another model has heard is still shown"
 
 
 def test_other_visitors_are_told(mine, app):

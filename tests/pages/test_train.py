@@ -49,8 +49,8 @@ def finished(runs, toy_run):
 
 
 @pytest.fixture
-def train(app):
-    return app.switch_page("pages/train.py").run()
+def train(unopened):
+    return unopened.switch_page("pages/train.py").run()
 
 
 def words(app):
