@@ -11,7 +11,7 @@ import numpy as np
 from ser_core import audio, bundle, features, profile
 
 DEFAULT_MODEL = "deep"
-# Where being quick counts for more: for each listener on Live, and over whole archives.
+# Where being quick counts for more: over whole archives.
 QUICK_MODEL = "swift"
 UNCLEAR = "No emotion stands out clearly enough to rely on."
 MODELS = Path(__file__).parent.parent / "models"

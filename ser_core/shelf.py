@@ -154,9 +154,10 @@ def usual() -> str:
     return DEFAULT_MODEL if DEFAULT_MODEL in model_folders() else QUICK_MODEL
 
 
-def for_live(name: str) -> str:
-    """Return which model hears live speech while another is in use: the same, if it is quick."""
-    return QUICK_MODEL if name == DEFAULT_MODEL else name
+def for_live(used: str) -> str:
+    """Return which model hears live speech: `UNDERTONE_LIVE_MODEL`, or the one that is in use."""
+    wanted = os.environ.get("UNDERTONE_LIVE_MODEL", "")
+    return wanted if wanted in model_folders() else used
 
 
 def activate(name: str) -> Choice:

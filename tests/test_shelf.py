@@ -41,11 +41,10 @@ def test_without_the_usual_model_the_quick_one_is_in_use(runs, tmp_path, monkeyp
     assert shelf.active() == shelf.Choice("swift")
 
 
-@pytest.mark.parametrize(
-    ("used", "hears"), [("deep", "swift"), ("swift", "swift"), ("mine", "mine")]
-)
-def test_live_speech_is_heard_by_a_quick_model(used, hears):
-    assert shelf.for_live(used) == hears
+@pytest.mark.parametrize(("wanted", "hears"), [("", "deep"), ("swift", "swift"), ("gone", "deep")])
+def test_live_speech_is_heard_by_the_model_in_use_or_as_is_set(monkeypatch, wanted, hears):
+    monkeypatch.setenv("UNDERTONE_LIVE_MODEL", wanted)
+    assert shelf.for_live("deep") == hears
 
 
 def test_a_choice_is_kept_and_undone(runs):

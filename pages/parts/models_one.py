@@ -75,7 +75,7 @@ def show_use(used: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         said = f":material/hearing: **{plain(used)}** is in use."
         if (live := shelf.for_live(used)) != used:
-            said += f" On the page Live, **{plain(live)}** listens, which is quicker."
+            said += f" On the page Live, **{plain(live)}** listens."
         st.markdown(said, width="content")
         before = shelf.active().before
         if before and not shelf.locked():

@@ -1,6 +1,5 @@
 import asyncio
 import gc
-import shutil
 import threading
 import time
 from collections import Counter
@@ -54,8 +53,8 @@ def browser(monkeypatch):
 
 
 @pytest.fixture
-def page(app, browser):
-    return app.switch_page("pages/live.py").run()
+def page(unopened, browser):
+    return unopened.switch_page("pages/live.py").run()
 
 
 def press(page, label):
@@ -208,16 +207,15 @@ def test_a_click_while_it_listens_loses_no_moment(page, browser, monkeypatch):
     assert len(page.session_state.history) == 1
 
 
-def test_the_model_that_listened_is_summed_up_by(page, browser, runs, toy_run):
-    shutil.copytree(toy_run, runs / "toy")
+def test_the_model_that_listened_is_summed_up_by(page, browser, runs):
     browser(sound=speech_like(3.0))
     press(page, "Start listening")
     press(page, "Stop")
     before = words(page)
-    shelf.activate("toy")
-    assert words(page.run()) == before and "“swift”" in before
+    shelf.activate("swift")
+    assert words(page.run()) == before and "“deep”" in before
     press(page, "Start again")
-    assert "“toy”" in words(page)
+    assert "“swift”" in words(page)
 
 
 def test_after_an_hour_the_last_hour_is_summed_up(page, browser, monkeypatch):
@@ -274,14 +272,9 @@ def test_leaving_the_page_ends_it(page, browser, monkeypatch):
     assert page.session_state.listener.buffer.closed
 
 
-def test_a_missing_model_is_a_sentence(app, browser, tmp_path, monkeypatch):
-    import streamlit as st
-
-    from ser_core import recognizer
-
+def test_a_missing_model_is_a_sentence(unopened, browser, tmp_path, monkeypatch):
     monkeypatch.setattr(recognizer, "MODELS", tmp_path)
-    st.cache_resource.clear()
-    app.switch_page("pages/live.py").run()
+    app = unopened.switch_page("pages/live.py").run()
     assert not app.exception
     assert len(app.error) == 1
     assert not app.button

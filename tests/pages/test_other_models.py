@@ -38,33 +38,34 @@ def test_it_answers_and_offers_what_explanations_it_has(served, app):
         assert (offered in str(app.button_group)) == (served == "deep")
 
 
-def test_both_shipped_models_are_ranked_and_compared(served, app):
-    page = app.switch_page("pages/models.py").run()
+def test_both_shipped_models_are_ranked_and_compared(served, unopened):
+    page = unopened.switch_page("pages/models.py").run()
     table = page.table[0].value
     assert [name.strip("*").split("*")[0] for name in table["Model"]] == ["deep", "swift"]
     words = " ".join(item.value for item in page.markdown)
     assert "deep is better by " in words and "swift is better" not in words
 
 
-def test_live_is_left_to_a_quick_model_and_nothing_is_said_to_have_changed(served, app):
-    quick = "swift" if served == "deep" else served
-    app.switch_page("pages/live.py").run()
-    assert f"Heard by the model “{quick}”." in [line.value for line in app.caption]
+@pytest.mark.parametrize("wanted", ["", "swift"])
+def test_live_is_heard_by_it_unless_another_is_set(served, unopened, monkeypatch, wanted):
+    monkeypatch.setenv("UNDERTONE_LIVE_MODEL", wanted)
+    app = unopened.switch_page("pages/live.py").run()
+    assert f"Heard by the model “{wanted or served}”." in [line.value for line in app.caption]
     app.switch_page("pages/models.py").run()
     words = " ".join(item.value for item in app.markdown)
     assert f"**{served}** is in use" in words
-    assert ("On the page Live, **swift** listens" in words) == (served == "deep")
+    assert ("On the page Live, **swift** listens" in words) == bool(wanted)
     assert not app.get("toast")
 
 
 @pytest.mark.parametrize("page", ["live", "explore", "models", "about"])
-def test_every_page_opens(served, app, page):
-    app.switch_page(f"pages/{page}.py").run()
+def test_every_page_opens(served, unopened, page):
+    app = unopened.switch_page(f"pages/{page}.py").run()
     assert not app.exception and not app.error
 
 
 @pytest.mark.parametrize("view", ["Browse", "Compare", "Statistics", "Map", "Game"])
-def test_recordings_can_be_explored(served, app, view):
-    app.switch_page("pages/explore.py").run()
+def test_recordings_can_be_explored(served, unopened, view):
+    app = unopened.switch_page("pages/explore.py").run()
     app.segmented_control(key="explore-view").set_value(view).run()
     assert not app.exception and not app.error
