@@ -103,7 +103,7 @@ def test_a_network_is_trained_shipped_and_heard(name, tmp_path):
     assert (len(heard.attention) > 0) == (name in ATTENTIVE)
     if len(loaded.features.shape) == 1 or hasattr(loaded.features, "names"):
         assert len(card.mean) == len(card.sd) == loaded.features.shape[-1]
-    if name == "deep":  # of `swift`, test_training has this and more
+    if name == "deep":  # of `swift`, test_going_on has this and more
         seed = loaded.training.seed
         split = splits.split(data.manifest, None, 0, seed=seed, validation_speakers=2)
         fitting.fit_network(loaded, data, split, seed=seed, folder=tmp_path / "again")

@@ -15,7 +15,7 @@ TINY = """
 [network]
 averaged_frames = 1
 filters = [16, 16]
-pooling = [2, 2]
+pooling = [4, 4]
 lstm_units = 8
 embedding = 16
 [augmentation]
@@ -70,7 +70,7 @@ def goes_on(page):
 
 def test_a_tiny_training_is_started_watched_and_used(browser, url):
     page = open_page(browser, f"{url}/train")
-    start(page, epochs=60)
+    start(page, epochs=30)
     round_of(page)
     page.reload()
     settle(page)
