@@ -16,7 +16,7 @@ QUICK_MODEL = "swift"
 UNCLEAR = "No emotion stands out clearly enough to rely on."
 MODELS = Path(__file__).parent.parent / "models"
 
-# Windows run together: enough to keep the processor busy; of twice as many, `deep` needs 200 MB more.
+# Windows run together: enough to keep the processor busy; twice as many cost `deep` 200 MB more.
 _BATCH = 16
 
 
