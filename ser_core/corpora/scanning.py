@@ -3,7 +3,7 @@
 import os
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pandas as pd
@@ -71,7 +71,7 @@ def scan(name: str, root: Path | None = None) -> Scan:
 
 def manifest_of(utterances: Iterable[Utterance]) -> pd.DataFrame:
     """Return a manifest, one row an utterance, sorted by `id`."""
-    frame = pd.DataFrame([asdict(utterance) for utterance in utterances], columns=_COLUMNS)
+    frame = pd.DataFrame(map(vars, utterances), columns=_COLUMNS)
     frame["age"] = frame.age.astype("Int64")  # or one unknown age would turn all into floats
     return frame.sort_values("id", ignore_index=True)
 
