@@ -23,8 +23,8 @@ run: setup
 test: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --ignore tests/browser --numprocesses auto --maxprocesses 4 --dist loadfile
-	$(BIN)/python -m pytest tests/browser --numprocesses auto --maxprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --ignore tests/browser --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest tests/browser --numprocesses auto --maxprocesses 2 --dist worksteal
 
 lint: setup-dev
 	$(BIN)/ruff check --fix .
