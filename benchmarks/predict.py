@@ -18,15 +18,14 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import soundfile
 
-from benchmarks import opensmile_svm, usual
 from ser_core import audio
 from ser_core.recognizer import Recognizer
 
@@ -47,10 +46,10 @@ def main() -> None:
             model: (partial(ours, model), ["-m", "ser_core", "predict", "--model", model])
             for model in MODELS
         },
-        "usual": (partial(theirs, usual), ["-m", "benchmarks.usual"]),
+        "usual": (partial(theirs, "usual"), ["-m", "benchmarks.usual"]),
     }
     if find_spec("opensmile"):
-        measure = partial(theirs, opensmile_svm)
+        measure = partial(theirs, "opensmile_svm")
         pipelines["opensmile_svm"] = (measure, ["-m", "benchmarks.opensmile_svm"])
     figures = {name: {"warm_ms": [], "start_s": [], "peak_memory_mb": []} for name in pipelines}
     with tempfile.TemporaryDirectory() as folder:
@@ -120,8 +119,9 @@ def ours(model: str, path: str, repeats: int) -> list[float]:
     return timed(lambda: recognizer.predict(audio.read(path)), repeats)
 
 
-def theirs(pipeline: ModuleType, path: str, repeats: int) -> list[float]:
-    """Return the milliseconds that another pipeline takes."""
+def theirs(name: str, path: str, repeats: int) -> list[float]:
+    """Return the milliseconds that another pipeline, a module of this package, takes."""
+    pipeline = import_module(f"benchmarks.{name}")
     model = pipeline.model()
     return timed(lambda: pipeline.predict(model, path), repeats)
 
