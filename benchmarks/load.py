@@ -76,7 +76,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         toy_corpus(Path(folder) / "ravdess")
         places = {"SER_DATA_DIR": folder, "SER_RUNS_DIR": f"{folder}/runs"}
-        with serving.server(**places, UNDERTONE_LOG="info") as url:
+        # As the README would have it where there are so many.
+        many = {"UNDERTONE_LOG": "info", "UNDERTONE_LIVE_MODEL": "swift"}
+        with serving.server(**places, **many) as url:
             changed = (*TOY, "training.epochs=99999", "training.patience=99999")
             settings = [word for setting in changed for word in ("--set", setting)]
             training = subprocess.Popen(
