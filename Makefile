@@ -5,8 +5,6 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$python && break; done)
 BIN := .venv/bin
-# One more than there are processors, up to four: tests wait a third of the time.
-WORKERS := $(shell n=$$(($$(getconf _NPROCESSORS_ONLN) + 1)); echo $$((n < 4 ? n : 4)))
 
 .PHONY: help run test lint screenshots docs bench pins setup setup-dev clean
 
@@ -25,7 +23,7 @@ run: setup
 test: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --ignore tests/browser --numprocesses $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest --ignore tests/browser --numprocesses auto --maxprocesses 4 --dist worksteal
 	$(BIN)/python -m pytest tests/browser --numprocesses auto --maxprocesses 2 --dist worksteal
 
 lint: setup-dev
