@@ -41,17 +41,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=25, help="warm predictions a round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each, in turns")
     options = parser.parse_args()
-    pipelines = {
-        **{
-            model: (partial(ours, model), ["-m", "ser_core", "predict", "--model", model])
-            for model in MODELS
-        },
-        "usual": (partial(theirs, "usual"), ["-m", "benchmarks.usual"]),
-    }
-    if find_spec("opensmile"):
-        measure = partial(theirs, "opensmile_svm")
-        pipelines["opensmile_svm"] = (measure, ["-m", "benchmarks.opensmile_svm"])
-    figures = {name: {"warm_ms": [], "start_s": [], "peak_memory_mb": []} for name in pipelines}
+    measured = pipelines()
+    figures = {name: {"warm_ms": [], "start_s": [], "peak_memory_mb": []} for name in measured}
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "clip.wav")
         # In another process: a child's peak memory is at least what its parent held at its birth.
@@ -59,7 +50,7 @@ def main() -> None:
             samples, what = pool.submit(clip).result()
         soundfile.write(path, samples, audio.SAMPLE_RATE)
         for _ in range(options.rounds):
-            for name, (measure, command) in pipelines.items():
+            for name, (measure, command) in measured.items():
                 seconds, megabytes = start([*command, path])
                 figures[name]["start_s"].append(seconds)
                 figures[name]["peak_memory_mb"].append(megabytes)
@@ -87,6 +78,18 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "predict.json").write_text(json.dumps(result, indent=2) + "\n")
     print(table(result))
+
+
+def pipelines() -> dict[str, tuple[Callable[[str, int], list[float]], list[str]]]:
+    """Return how each pipeline is measured when warm, and by which command it is started."""
+    found = {
+        model: (partial(ours, model), ["-m", "ser_core", "predict", "--model", model])
+        for model in MODELS
+    }
+    for peer in PEERS:
+        if peer != "opensmile_svm" or find_spec("opensmile"):
+            found[peer] = partial(theirs, peer), ["-m", f"benchmarks.{peer}"]
+    return found
 
 
 def clip() -> tuple[np.ndarray, str]:

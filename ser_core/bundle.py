@@ -268,8 +268,7 @@ def _replace(made: Path, folder: Path) -> None:
     except OSError:
         aside.rename(folder)
         raise
-    for left in folder.parent.glob(f".{folder.name}-*"):  # by a process that was killed, too
-        shutil.rmtree(left, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def sha256(path: Path) -> str:

@@ -6,6 +6,7 @@
 import hashlib
 import json
 import platform
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -117,6 +118,8 @@ def train(
         if fitted.network is None:
             return None
         card = describe(recipe, data, split, fitted, evaluations)
+        for left in run_dir.glob(".model-*"):  # by a process that was killed while it saved
+            shutil.rmtree(left, ignore_errors=True)
         return bundle.save(
             fitted.network,
             card,

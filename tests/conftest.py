@@ -70,6 +70,12 @@ def toy_ravdess(tmp_path_factory) -> Path:
     return ravdess_like(tmp_path_factory.mktemp("data"), actors=8)
 
 
+@pytest.fixture
+def toy_data(toy_ravdess, monkeypatch):
+    """Data is looked for in the toy corpus."""
+    monkeypatch.setenv("SER_DATA_DIR", str(toy_ravdess))
+
+
 @pytest.fixture(scope="session")
 def whole_ravdess(tmp_path_factory) -> Path:
     """The same of all 24 actors, as the protocols want them."""

@@ -1,3 +1,4 @@
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,13 @@ def test_opensmile_and_an_svm_are_what_they_say(tmp_path):
     assert smile.process_file(path).shape == (1, 88) == (1, svm.n_features_in_)
     probabilities = opensmile_svm.predict((smile, svm), path)
     assert probabilities.shape == (8,) and np.isclose(probabilities.sum(), 1, atol=1e-4)
+
+
+def test_every_pipeline_can_be_measured_in_a_process_of_its_own():
+    assert {"deep", "swift", "usual"} <= set(predict.pipelines())
+    for measure, _ in predict.pipelines().values():
+        again = pickle.loads(pickle.dumps(measure))
+        assert (again.func, again.args) == (measure.func, measure.args)
 
 
 def test_the_table_of_the_benchmark_names_who_was_measured():

@@ -28,11 +28,6 @@ def talk_file(tmp_path):
     return path
 
 
-@pytest.fixture
-def toy_data(toy_ravdess, monkeypatch):
-    monkeypatch.setenv("SER_DATA_DIR", str(toy_ravdess))
-
-
 def test_predict_json_is_one_document_of_the_agreed_shape(run, talk_file, tmp_path):
     long = tmp_path / "long.flac"
     soundfile.write(long, speech_like(7.0), audio.SAMPLE_RATE)

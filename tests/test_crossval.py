@@ -10,22 +10,13 @@ import time
 import numpy as np
 import pytest
 
-from ser_core import (
-    crossval,
-    dataset,
-    folds,
-    recipe,
-    splits,
-)
+from ser_core import crossval, dataset, folds, recipe, splits
 from ser_core.card import Robustness
 from ser_core.errors import UndertoneError
 from ser_core.robustness import CONDITIONS
 from tests.helpers import ROOT, TOY, run_beside_another
 
-
-@pytest.fixture(autouse=True)
-def toy_data(toy_ravdess, monkeypatch):
-    monkeypatch.setenv("SER_DATA_DIR", str(toy_ravdess))
+pytestmark = pytest.mark.usefixtures("toy_data")
 
 
 def test_a_fold_of_unseen_speakers_scores_its_own_test_speakers(tmp_path, monkeypatch):

@@ -8,22 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_core import (
-    audio,
-    bundle,
-    dataset,
-    jobs,
-    recipe,
-    shelf,
-    training,
-)
+from ser_core import audio, bundle, dataset, jobs, recipe, shelf, training
 from ser_core.recognizer import Recognizer
 from tests.helpers import ROOT, TOY, killed_in
 
-
-@pytest.fixture(autouse=True)
-def toy_data(toy_ravdess, monkeypatch):
-    monkeypatch.setenv("SER_DATA_DIR", str(toy_ravdess))
+pytestmark = pytest.mark.usefixtures("toy_data")
 
 
 def scores(run):
@@ -36,7 +25,9 @@ def test_the_same_seed_gives_the_same_and_a_cut_training_goes_on_as_if_nothing_w
         "swift", [*TOY, "training.epochs=6", "network.dropout=0.3", "augmentation.noise=0.2"]
     )
     data = dataset.load(loaded)
-    training.train(loaded, data, tmp_path / "whole")
+    for name in ("whole", "again"):
+        training.train(loaded, data, tmp_path / name)
+    assert scores(tmp_path / "whole") == scores(tmp_path / "again")
 
     class CutError(Exception):
         pass

@@ -39,9 +39,7 @@ SMALL = (
 )
 
 
-@pytest.fixture(autouse=True)
-def toy_data(toy_ravdess, monkeypatch):
-    monkeypatch.setenv("SER_DATA_DIR", str(toy_ravdess))
+pytestmark = pytest.mark.usefixtures("toy_data")
 
 
 @pytest.mark.parametrize(

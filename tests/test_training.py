@@ -26,10 +26,7 @@ from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
 from tests.helpers import TOY
 
-
-@pytest.fixture(autouse=True)
-def toy_data(toy_ravdess, monkeypatch):
-    monkeypatch.setenv("SER_DATA_DIR", str(toy_ravdess))
+pytestmark = pytest.mark.usefixtures("toy_data")
 
 
 def test_a_network_has_the_promised_outputs():

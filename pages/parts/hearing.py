@@ -33,8 +33,8 @@ def recognizer(name: str | None = None, *, live: bool = False) -> Recognizer:
     """Return a model: the one that is in use, which may change at any moment, or a named one.
 
     Tells the visitor when the one in use has changed since it was last asked for, and falls back
-    on the usual one, then on the quick one, if it cannot be loaded. For live speech, see
-    `shelf.for_live`.
+    on the usual one, then on the quick one, if it cannot be loaded. For live speech, it is that of
+    `shelf.for_live`, and falls back on the one in use.
 
     Raises:
         BundleError: the model (the one to fall back on, too) is missing or damaged.
@@ -54,10 +54,15 @@ def recognizer(name: str | None = None, *, live: bool = False) -> Recognizer:
     trouble = ""
     if chosen.lost:
         trouble = f"The model “{plain(chosen.lost)}” that was chosen is not there any more"
+    if live and (wanted := shelf.for_live(chosen.name)) != chosen.name:
+        try:
+            return recognizer(wanted)
+        except UndertoneError as error:
+            trouble = f"The model “{plain(wanted)}” cannot be used: {plain(str(error))}"
     *others, last = dict.fromkeys((chosen.name, shelf.usual(), QUICK_MODEL))
     for name in (*others, last):
         try:
-            model = recognizer(shelf.for_live(name) if live else name)
+            model = recognizer(name)
         except UndertoneError as error:
             if name == last:
                 raise

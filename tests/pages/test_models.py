@@ -257,6 +257,16 @@ def test_if_the_usual_model_is_damaged_too_the_quick_one_listens(mine, app):
     assert app.session_state["in-use"] == "swift" and "“mine” cannot be used" in toasts(app)[0]
 
 
+def test_a_damaged_model_for_live_speech_is_replaced_by_the_one_in_use(mine, unopened, monkeypatch):
+    monkeypatch.setenv("UNDERTONE_LIVE_MODEL", "mine")
+    (mine / "model.onnx").write_bytes(b"damaged")
+    page = unopened.switch_page("pages/live.py").run()
+    assert not page.exception and not page.error
+    assert "“mine” cannot be used" in toasts(page)[0] and "“swift” listens" in toasts(page)[0]
+    assert "Heard by the model “swift”." in [caption.value for caption in page.caption]
+    assert page.session_state["in-use"] == "swift"
+
+
 def test_a_card_that_cannot_be_read_is_left_out(runs, mine, page):
     (mine / "card.json").write_text("{}")
     assert "Left out" in said(page.run())
