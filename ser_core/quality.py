@@ -108,8 +108,8 @@ def quality(clip: "Clip") -> Quality:
             clip.duration > 30,
             "long",
             "warning",
-            "The recording is much longer than the clips of about 3 s that the models learned from; "
-            "the answer is an average over windows of that length.",
+            "The recording is much longer than the clips of about 3 s that the models learned "
+            "from; the answer is an average over windows of that length.",
         ),
     )
     return Quality(
