@@ -103,7 +103,7 @@ def _one_trunk(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
         return layers
     inputs = [layer for layer in layers[:end] if layer.kind == "InputLayer"]
     inside = [layer for layer in layers[:end] if layer.kind != "InputLayer"]
-    count = sum(1 for layer in inside if layer.kind.startswith(("Conv", "Dense")))
+    count = sum(1 for layer in inside if layer.kind.startswith(("Conv", "Dense", "EinsumDense")))
     trunk = replace(
         inside[-1],
         kind=TRUNK,

@@ -88,13 +88,13 @@ def _norm_relu(x, name: str):
 
 def _transit(x, name: str):
     x = _norm_relu(x, f"{name}.nonlinear.batchnorm")
-    return layers.Dense(x.shape[-1] // 2, use_bias=False, name=f"{name}.linear")(x)
+    return _dense(x, x.shape[-1] // 2, f"{name}.linear")
 
 
 def _dense_tdnn(x, heard, counts, dilation: int, name: str):
     """Return a TDNN layer's new channels, `(n, steps, GROWTH)`, masked by their context."""
     x = _norm_relu(x, f"{name}.nonlinear1.batchnorm")
-    x = layers.Dense(4 * GROWTH, use_bias=False, name=f"{name}.linear1")(x)
+    x = _dense(x, 4 * GROWTH, f"{name}.linear1")
     x = heard * _norm_relu(x, f"{name}.nonlinear2.batchnorm")
     local = layers.Conv1D(
         GROWTH,
@@ -106,15 +106,26 @@ def _dense_tdnn(x, heard, counts, dilation: int, name: str):
     )(x)
     sums, (in_segment, in_all) = _sums(x), counts
     context = sums / ops.maximum(in_segment, 1) + ops.sum(sums, axis=1, keepdims=True) / in_all
-    gate = layers.Dense(2 * GROWTH, activation="relu", name=f"{name}.cam_layer.linear1")(context)
-    gate = layers.Dense(GROWTH, activation="sigmoid", name=f"{name}.cam_layer.linear2")(gate)
-    return local * ops.repeat(gate, _SEGMENT, axis=1)[:, : x.shape[1]]
+    biased = {"bias_axes": "c"}
+    gate = _dense(context, 2 * GROWTH, f"{name}.cam_layer.linear1", activation="relu", **biased)
+    gate = _dense(gate, GROWTH, f"{name}.cam_layer.linear2", activation="sigmoid", **biased)
+    return local * ops.take(gate, _segments(x.shape[1]), axis=1)
+
+
+def _dense(x, units: int, name: str, **options):
+    """Return `(n, steps, units)`: what `Dense` does, with fewer nodes when exported to ONNX."""
+    return layers.EinsumDense("nsb,bc->nsc", (x.shape[1], units), name=name, **options)(x)
 
 
 def _sums(x):
     """Return the sums over each segment of `(n, steps, channels)`, `(n, segments, channels)`."""
-    starts = range(0, x.shape[1], _SEGMENT)
-    return ops.stack([ops.sum(x[:, at : at + _SEGMENT], axis=1) for at in starts], axis=1)
+    segments = _segments(x.shape[1])
+    return ops.matmul(np.eye(segments[-1] + 1, dtype="float32")[:, segments], x)
+
+
+def _segments(steps: int) -> np.ndarray:
+    """Return each step's segment, int `(steps,)`."""
+    return np.arange(steps) // _SEGMENT
 
 
 def pretrained(frames: int, blocks: int = 2) -> keras.Model:
