@@ -9,7 +9,18 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("predict", "stages", "growth", "features", "batch", "speech", "page", "explore", "live")
+NAMES = (
+    "predict",
+    "stages",
+    "growth",
+    "features",
+    "epoch",
+    "batch",
+    "speech",
+    "page",
+    "explore",
+    "live",
+)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 `python -m benchmarks.predict` prints a table and writes `benchmarks/results/predict.json`. Without
 `opensmile`, which is free for some purposes only and so not among this project's requirements,
-that pipeline is left out.
+that pipeline is left out; `pip install -c constraints.txt opensmile` adds it.
 """
 
 import argparse
@@ -26,12 +26,18 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from benchmarks import seeds
 from ser_core import audio
 from ser_core.recognizer import Recognizer
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = ("deep", "swift")
-PEERS = {"usual": "usual pipeline", "opensmile_svm": "openSMILE and an SVM"}
+# What each peer is called, and by which module of this package, with what argument, it is built.
+PEERS = {
+    "usual": ("usual pipeline", "usual"),
+    **{name: (f"`{name}`, librosa and Keras", "seeds", name) for name in seeds.NAMES},
+    "opensmile_svm": ("openSMILE and an SVM", "opensmile_svm"),
+}
 SAMPLE = Path(__file__).parent.parent / "assets" / "samples" / "low-and-slow.flac"
 
 
@@ -86,9 +92,9 @@ def pipelines() -> dict[str, tuple[Callable[[str, int], list[float]], list[str]]
         model: (partial(ours, model), ["-m", "ser_core", "predict", "--model", model])
         for model in MODELS
     }
-    for peer in PEERS:
+    for peer, (_, module, *arguments) in PEERS.items():
         if peer != "opensmile_svm" or find_spec("opensmile"):
-            found[peer] = partial(theirs, peer), ["-m", f"benchmarks.{peer}"]
+            found[peer] = partial(theirs, peer), ["-m", f"benchmarks.{module}", *arguments]
     return found
 
 
@@ -123,9 +129,10 @@ def ours(model: str, path: str, repeats: int) -> list[float]:
 
 
 def theirs(name: str, path: str, repeats: int) -> list[float]:
-    """Return the milliseconds that another pipeline, a module of this package, takes."""
-    pipeline = import_module(f"benchmarks.{name}")
-    model = pipeline.model()
+    """Return the milliseconds that another pipeline takes."""
+    _, module, *arguments = PEERS[name]
+    pipeline = import_module(f"benchmarks.{module}")
+    model = pipeline.model(*arguments)
     return timed(lambda: pipeline.predict(model, path), repeats)
 
 
@@ -161,12 +168,14 @@ def table(result: dict) -> str:
     lines = [["", *measures.values()], ["---"] * (1 + len(measures))]
     for model in MODELS:
         lines.append([f"`{model}`", *(f"{result[model][key]:.3g}" for key in measures)])
-    for peer in filter(result.get, PEERS):
+    for peer, (title, *_) in PEERS.items():
+        if peer not in result:
+            continue
         cells = []
         for key in measures:
             ratios = [f"{result[f'{peer} / {model}'][key]:.2g} × `{model}`" for model in MODELS]
             cells.append(f"{result[peer][key]:.3g} ({', '.join(ratios)})")
-        lines.append([PEERS[peer], *cells])
+        lines.append([title, *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

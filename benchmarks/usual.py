@@ -1,7 +1,9 @@
 """The usual speech-emotion pipeline, as tutorials build it: librosa features, `model.predict`.
 
 MFCC 40, zero-crossing rate, chroma and RMS over 300 frames, then two convolutions, a BiLSTM and a
-dense layer in Keras. Its weights are random: only its speed is looked at.
+dense layer in Keras. Its weights are random: only its speed is looked at. It is much like
+`cnn-bilstm-four` of `benchmarks.seeds`, but librosa is called as scripts call it: sound in, one
+descriptor out, each time from the beginning.
 """
 
 import sys
