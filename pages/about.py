@@ -10,6 +10,7 @@ from ser_core.corpora import CORPORA
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import find_model
 from ser_core.splits import PROTOCOLS
+from ser_core.wording import share
 
 through_app()
 
@@ -38,9 +39,10 @@ elif card.evaluation:
     results = results_in_words(card, PROTOCOLS)
     st.table(results, alt="Test results of the model, by protocol", hide_header=False)
     st.caption(
-        "Mean ± standard deviation, where there were several trainings. UAR is the average "
-        "over emotions, so that frequent ones do not count for more. *Answered* is how often "
-        "it did not say “I can't tell”."
+        "Mean ± standard deviation, where there were several trainings. *Right* is the share of "
+        "clips that it heard as labelled. *UAR* is that averaged over the emotions, so that "
+        "frequent ones do not count for more. *Answered* is how often it did not say “I can't "
+        "tell”."
     )
     st.markdown(
         "Measured on professional actors in a studio, most of whom speak North American "
@@ -57,7 +59,7 @@ elif card.evaluation:
             easiest, *_, hardest = recall
             told += f": {easiest} most often, {hardest} least"
         whose = [
-            f"{plots.percent(unseen.uar_by_sex[sex])} for {people}"
+            f"{share(unseen.uar_by_sex[sex])} for {people}"
             for sex, people in WHOM.items()
             if sex in unseen.uar_by_sex
         ]
@@ -66,9 +68,9 @@ elif card.evaluation:
         st.subheader("Which emotions, and whose", anchor=False)
         st.markdown(f"{told}.")
         st.plotly_chart(
-            plots.probabilities(recall),
+            plots.probabilities(recall, counted=True),
             config={"displayModeBar": False},
-            alt=", ".join(f"{name} {plots.percent(share)}" for name, share in recall.items()),
+            alt=", ".join(f"{name} {share(right)}" for name, right in recall.items()),
         )
 else:
     st.markdown("This model has not been tested, so its answers deserve no trust yet.")

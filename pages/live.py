@@ -11,11 +11,12 @@ from pages.parts.answer import in_words, named
 from pages.parts.downloads import downloads
 from pages.parts.entrance import through_app
 from pages.parts.hearing import history, plain, recognizer
-from ser_core import audio, decoder, live, log, plots, plots_over_time, timeline
+from ser_core import audio, decoder, live, log, plots_over_time, timeline
 from ser_core.errors import UndertoneError
 from ser_core.history import remember
 from ser_core.live import Sound, State
 from ser_core.recognizer import UNCLEAR
+from ser_core.wording import percent
 
 through_app()
 
@@ -131,7 +132,7 @@ def show_moment(moment):
         title, text = HEARD[moment.sound if moment else Sound.SILENCE]
     elif moment.label:
         title = named(moment.label).capitalize()
-        text = f"{plots.percent(moment.probabilities[moment.label])} sure"
+        text = f"{percent(moment.probabilities[moment.label])} sure"
     else:
         title, text = "I can't tell 🤷", UNCLEAR
     st.header(title, anchor=False)

@@ -101,14 +101,15 @@ entry = history()[shown]
 left, right = st.columns([2, 3], gap="large")
 with left:
     answer.in_words(entry.prediction)
-    voice.beside(entry.prediction)
+    if entry.prediction.has_guess:
+        voice.beside(entry.prediction)
     st.text(entry.title)  # a file's name is not Markdown
     with st.container(key=pictures.PLAYER):
         st.audio(entry.sound, format="audio/flac", alt=f"What was heard: {entry.title}")
     for issue in entry.prediction.quality.issues:
         if issue.text != entry.prediction.reason:
             st.warning(issue.text, icon=":material/hearing:")
-    if entry.prediction.label:
+    if entry.prediction.has_guess:
         answer.as_picture(entry.prediction)
 with right:
     pictures.over_time(shown)

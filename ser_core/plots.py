@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 
 from ser_core.emotions import EMOTIONS, valence_arousal
+from ser_core.wording import percent, share
 
 VIOLET = "#8673F5"  # the accent, at a lightness that is seen on white and on black
 GREY = "#8C8C8C"
@@ -34,20 +35,24 @@ _NAMED_ABOVE = ("fearful",)
 _BAR_MARGIN = {"l": 116, "r": 48, "t": 0, "b": 0, "autoexpand": False}
 
 
-def probabilities(values: Mapping[str, float], *, faint: bool = False) -> go.Figure:
+def probabilities(
+    values: Mapping[str, float], *, faint: bool = False, counted: bool = False
+) -> go.Figure:
     """Draw probabilities by emotion as bars, the likeliest on top.
 
     Args:
         values: probabilities by emotion.
         faint: let no bar stand out, for an answer not to be relied on.
+        counted: they are shares of recordings, not what a model believes.
     """
     rising = sorted(values, key=values.get)
+    told = share if counted else percent
     figure = go.Figure(
         go.Bar(
             orientation="h",
             x=[values[name] for name in rising],
             y=[f"{name.capitalize()} {EMOTIONS[name].emoji}" for name in rising],
-            text=[percent(values[name]) for name in rising],
+            text=[told(values[name]) for name in rising],
             textposition="outside",
             textfont={"size": 14},
             cliponaxis=False,
@@ -181,13 +186,6 @@ def plane(values: Mapping[str, float]) -> go.Figure:
         tickvals=[-0.9, 0.9], ticktext=["calm", "excited"], tickangle=-90, ticks="", **ends
     )
     return transparent(figure, {"l": 28, "r": 8, "t": 8, "b": 28}, height=320)
-
-
-def percent(probability: float) -> str:
-    """Return a probability as a whole per cent; certainty is never claimed."""
-    if probability < 0.01:
-        return "<1%"
-    return ">99%" if probability > 0.99 else f"{probability:.0%}"
 
 
 def transparent(figure: go.Figure, margin: Mapping, *, height: int) -> go.Figure:

@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 
 from ser_core.architecture import TRUNK, Layer
 from ser_core.comparison import Interval
-from ser_core.plots import GREY, INK, VIOLET, percent, transparent
+from ser_core.plots import GREY, INK, VIOLET, transparent
+from ser_core.wording import share
 
 _ROW = 44  # pixels
 _BOX = 0.36  # half a box's height, in rows
@@ -77,7 +78,7 @@ def scores(
                 x=[0] * len(names),
                 y=[row + 0.42 for row in rows],
                 mode="text",
-                text=[f"<b>{escape(name)}</b>  {percent(uar[name])}" for name in names],
+                text=[f"<b>{escape(name)}</b>  {share(uar[name])}" for name in names],
                 textposition="middle right",
                 textfont={"size": 14, "color": INK},
                 cliponaxis=False,

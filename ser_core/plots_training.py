@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from ser_core.curves import Bin, Curve, Quadratic
 from ser_core.emotions import EMOTIONS
-from ser_core.plots import GREY, INK, VIOLET, percent, transparent
+from ser_core.plots import GREY, INK, VIOLET, transparent
+from ser_core.wording import share
 
 ORANGE = "#D98A00"  # what is learned from, beside the violet of what is tested on
 _GRID = "#8C8C8C33"
@@ -291,7 +292,7 @@ def known_and_new(known: Mapping[str, float], new: Mapping[str, float]) -> go.Fi
                 y=list(scores.values()),
                 name=name,
                 marker={"color": colour, "cornerradius": 4, "pattern": {"shape": hatching}},
-                text=[percent(score) for score in scores.values()],
+                text=[share(score) for score in scores.values()],
                 textposition="outside",
                 textfont={"size": 15, "color": INK},
                 cliponaxis=False,

@@ -65,6 +65,15 @@ class Prediction:
     weights: str
     seconds: float
 
+    @property
+    def has_guess(self) -> bool:
+        """Whether the likeliest emotion may be named as a guess: the recording can be judged.
+
+        Of less than half a second of speech there are probabilities, too, but they say nothing.
+        """
+        unfit = any(issue.severity == "error" for issue in self.quality.issues)
+        return self.label is not None and not unfit
+
     def as_dict(self) -> dict:
         """Return what `predict --json` shows of a recording: plain values, rounded."""
         quality = asdict(self.quality)

@@ -82,6 +82,17 @@ def test_silence_cannot_be_told(run, tmp_path):
     assert found["quality"]["issues"][0]["code"] == "silent"
 
 
+def test_too_little_speech_gets_no_guess(run, tmp_path):
+    path = tmp_path / "word.wav"
+    quiet = 1e-4 * np.random.default_rng(0).standard_normal(80_000)
+    soundfile.write(path, np.concatenate([quiet, speech_like(0.4), quiet]), 16_000)
+    code, out, _ = run("predict", path, "--timeline")
+    assert code == 0 and "can't tell. Only" in out and "%" not in out
+    code, out, _ = run("predict", path, "--json")
+    (found,) = json.loads(out)
+    assert found["label"] and found["abstained"], "programs may still see what it was"
+
+
 def test_one_bad_file_does_not_spoil_the_others(run, talk_file, tmp_path):
     bad = tmp_path / "bad.wav"
     bad.write_text("this is text")

@@ -229,12 +229,10 @@ def test_probabilities_are_sorted_named_and_coloured():
     assert plots.probabilities(values, faint=True).data[0].marker.opacity < bars.marker.opacity
 
 
-@pytest.mark.parametrize(
-    ("probability", "text"),
-    [(0.0, "<1%"), (0.004, "<1%"), (0.01, "1%"), (0.125, "12%"), (0.99, "99%"), (1.0, ">99%")],
-)
-def test_percent_never_claims_certainty(probability, text):
-    assert plots.percent(probability) == text
+def test_what_was_counted_may_be_all_and_none():
+    values = {"sad": 1.0, "calm": 0.0}
+    assert plots.probabilities(values, counted=True).data[0].text == ("0%", "100%")
+    assert plots.probabilities(values).data[0].text == ("<1%", ">99%")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import streamlit as st
 from ser_core import plots
 from ser_core.emotions import EMOTIONS, valence_arousal
 from ser_core.recognizer import Prediction
+from ser_core.wording import percent, signed
 
 _VIEWS = ("Bars", "Radar", "Mood")
 
@@ -18,14 +19,13 @@ def in_words(prediction: Prediction) -> None:
     """Say what was heard and how sure that is, or why it cannot be told."""
     if not prediction.abstained:
         st.header(named(prediction.label).capitalize(), anchor=False)
-        st.markdown(f"{plots.percent(prediction.confidence)} sure")
+        st.markdown(f"{percent(prediction.confidence)} sure")
         return
     st.header("I can't tell 🤷", anchor=False)
     st.markdown(prediction.reason)
-    if prediction.label:
+    if prediction.has_guess:
         guesses = " or ".join(
-            f"{named(emotion)}\u00a0({plots.percent(p)})"
-            for emotion, p in likeliest(prediction)[:2]
+            f"{named(emotion)}\u00a0({percent(p)})" for emotion, p in likeliest(prediction)[:2]
         )
         st.markdown(f"The closest would be {guesses}.")
 
@@ -49,7 +49,7 @@ def as_picture(prediction: Prediction) -> None:
         persist_state="session",
     )
     values = prediction.probabilities
-    told = ", ".join(f"{emotion} {plots.percent(p)}" for emotion, p in likeliest(prediction))
+    told = ", ".join(f"{emotion} {percent(p)}" for emotion, p in likeliest(prediction))
     if view == "Bars":
         figure = plots.probabilities(values, faint=prediction.abstained)
     elif view == "Radar":
@@ -57,7 +57,10 @@ def as_picture(prediction: Prediction) -> None:
     else:
         figure = plots.plane(values)
         valence, arousal = valence_arousal(values)
-        told = f"Valence {valence:+.1f} and arousal {arousal:+.1f}, on scales from −1 to 1"
+        told = (
+            f"Pleasantness (valence) {signed(valence)} and excitement (arousal) {signed(arousal)}, "
+            "on scales from −1 to 1"
+        )
     with place:
         st.plotly_chart(figure, config={"displayModeBar": False}, alt=told)
     if view == "Mood":

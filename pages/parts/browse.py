@@ -16,6 +16,7 @@ from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 from ser_core.features import FeatureSpec
 from ser_core.splits import PROTOCOLS
+from ser_core.wording import percent, share
 
 _TABLE = "explore-table"
 _PLAY = "explore-play"
@@ -26,7 +27,7 @@ _COLUMNS = {
     "age": "Age",
     "intensity": "Intensity",
     "sentence": "Sentence",
-    "channel": "Channel",
+    "channel": "Spoken or sung",
     "take": "Take",
 }
 
@@ -85,7 +86,7 @@ def _mistakes(manifest: pd.DataFrame) -> pd.DataFrame:
     if len(judged):
         st.markdown(
             f"Wrong for **{len(wrong):,}** of {len(judged):,} "
-            f"({plots.percent(len(wrong) / len(judged))}). "
+            f"({share(len(wrong) / len(judged))}). "
             + " ".join(measured(name) for name in sorted(set(found.protocol[counts])))
         )
     if skipped := int((~counts & unheard.knows(model, manifest)).sum()):
@@ -225,13 +226,13 @@ def _answer(row: pd.Series) -> None:
         return
     values = answer.drop("protocol").astype(float).to_dict()
     label = max(values, key=values.get)
-    said = f"The model hears **{named(label)}**, {plots.percent(values[label])} sure"
+    said = f"The model hears **{named(label)}**, {percent(values[label])} sure"
     if row.emotion:
         right = label == row.emotion
         icon = ":material/check_circle:" if right else ":material/cancel:"
         said = f"{icon} {said}: {'right' if right else 'wrong'}"
     st.markdown(f"{said}.")
-    told = ", ".join(f"{name} {plots.percent(p)}" for name, p in values.items())
+    told = ", ".join(f"{name} {percent(p)}" for name, p in values.items())
     st.plotly_chart(
         plots.probabilities(values), config={"displayModeBar": False}, key="explore-bars", alt=told
     )

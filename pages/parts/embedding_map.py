@@ -126,7 +126,7 @@ def _sounding(embedding: np.ndarray, manifest: pd.DataFrame) -> np.ndarray:
 def _own(weights: str) -> Entry | None:
     """Return what the visitor gave last, as far as this model heard it."""
     entries = reversed(history().values())
-    heard = (e for e in entries if e.prediction.weights == weights and e.prediction.label)
+    heard = (e for e in entries if e.prediction.weights == weights and e.prediction.has_guess)
     return next(heard, None)
 
 

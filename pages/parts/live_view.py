@@ -15,6 +15,7 @@ from ser_core.card import Card
 from ser_core.emotions import EMOTIONS
 from ser_core.features import FeatureSpec, hertz_to_mel
 from ser_core.timeline import clock
+from ser_core.wording import percent
 
 _HERE = Path(__file__)
 _FULL_SCALE = 127  # of a signed byte
@@ -67,7 +68,7 @@ def _emotions(labels: Sequence[str], moment: live.Moment | None) -> list[dict]:
             "name": f"{label.capitalize()} {EMOTIONS[label].emoji}",
             "colour": EMOTIONS[label].colour,
             "share": values.get(label, 0.0),
-            "said": plots.percent(values[label]) if label in values else "–",
+            "said": percent(values[label]) if label in values else "–",
             "likeliest": bool(moment) and label == moment.label,
         }
         for label in labels

@@ -71,7 +71,7 @@ def over_time(key: str) -> None:
     entry = history()[key]
     duration = entry.prediction.quality.duration
     found, model = None, _there(entry.prediction)
-    if model and len(entry.prediction.windows) > 1:
+    if model and entry.prediction.has_guess and len(entry.prediction.windows) > 1:
         known = known_to(model)
         found = _timeline(key, known)
         told = timeline.summary(found)
@@ -89,7 +89,7 @@ def over_time(key: str) -> None:
     if duration > _PART_FROM:
         part = _part(key, duration)
     overlays = ()
-    if entry.prediction.windows:
+    if entry.prediction.has_guess:
         overlays = _overlays(entry, model)
     st.plotly_chart(
         _picture(key, overlays, part),

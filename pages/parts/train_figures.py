@@ -7,9 +7,10 @@ import streamlit as st
 
 from pages.parts import train_clips, train_files
 from pages.parts.answer import named
-from ser_core import curves, evaluation, plots, plots_training
+from ser_core import curves, evaluation, plots_training
 from ser_core.jobs import Status
 from ser_core.outcome import Answers, Outcome
+from ser_core.wording import share
 
 _BAR = {"displayModeBar": False}
 _SCORES = {
@@ -112,7 +113,7 @@ def _confusions(known: Outcome) -> None:
             on_select=_pick,
             selection_mode="points",
             alt="; ".join(
-                f"{label}: {plots.percent(known.scores['per_class'][label]['recall'])} right"
+                f"{label}: {share(known.scores['per_class'][label]['recall'])} right"
                 for label in labels
                 if known.scores["per_class"][label]["support"]
             ),
@@ -224,7 +225,7 @@ def _sureness(known: Outcome) -> None:
         threshold = known.metrics["threshold"]
         found = evaluation.selective(known.answers.truth, known.answers.probabilities, threshold)
         said = (
-            f"{found.coverage:.0%} answered, {found.accuracy:.0%} of that right"
+            f"{share(found.coverage)} answered, {share(found.accuracy)} of that right"
             if found.coverage
             else "nothing answered"
         )

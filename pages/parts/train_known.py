@@ -8,11 +8,12 @@ import streamlit as st
 from pages.parts import train_now
 from pages.parts.hearing import plain
 from pages.parts.train_new import called, describe, nothing_here, protocols
-from ser_core import jobs, outcome, plan, plots, plots_training, recipe
+from ser_core import jobs, outcome, plan, plots_training, recipe
 from ser_core.errors import UndertoneError
 from ser_core.jobs import Order, State
 from ser_core.outcome import Outcome
 from ser_core.recipe import Recipe
+from ser_core.wording import share
 
 _WHY = (
     "**Why they differ:** in a random split the people who test it also taught it, so that it can "
@@ -105,8 +106,8 @@ def _draw(known: Mapping, new: Mapping, *, key: str) -> None:
         config={"displayModeBar": False},
         key=f"train-pair-{key}",
         alt="; ".join(
-            f"{name}: {plots.percent(scores[0][name])} with voices it knows, "
-            f"{plots.percent(scores[1][name])} with voices it never heard"
+            f"{name}: {share(scores[0][name])} with voices it knows, "
+            f"{share(scores[1][name])} with voices it never heard"
             for name in scores[0]
         ),
     )

@@ -10,6 +10,7 @@ from ser_core import jobs, outcome, shelf
 from ser_core.errors import UndertoneError
 from ser_core.jobs import State, Status
 from ser_core.outcome import Outcome
+from ser_core.wording import share
 
 _ICONS = {
     State.FINISHED: "✓",
@@ -75,10 +76,10 @@ def _headline(known: Outcome) -> None:
     """Say how well it hears, whom that was tried on, and what that is worth."""
     scores = known.scores
     with st.container(horizontal=True):
-        st.metric("Right", f"{scores['accuracy']:.0%}", border=True, width=150)
+        st.metric("Right", share(scores["accuracy"]), border=True, width=150)
         st.metric(
             "Mean over emotions",
-            f"{scores['uar']:.0%}",
+            share(scores["uar"]),
             border=True,
             width=190,
             help="UAR (unweighted average recall): how often it is right, averaged over the "

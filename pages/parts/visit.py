@@ -14,6 +14,7 @@ from ser_core.errors import UndertoneError
 from ser_core.history import Entry
 from ser_core.recognizer import Prediction, model_folders
 from ser_core.timeline import clock
+from ser_core.wording import percent
 
 
 def forget() -> None:
@@ -61,7 +62,7 @@ def _row(key: str, entry: Entry, shown: str) -> None:
 def _short(found: Prediction) -> str:
     if found.abstained:
         return "can't tell 🤷"
-    return f"{named(found.label)}  \n{plots.percent(found.confidence)} sure"
+    return f"{named(found.label)}  \n{percent(found.confidence)} sure"
 
 
 @st.cache_data(scope="session", max_entries=8, show_spinner="Listening …")
@@ -109,7 +110,7 @@ def compare(shown: str) -> None:
                 st.text(title)
                 st.audio(entry.sound, format="audio/flac", alt=f"Sound of {entry.title}")
                 st.caption(bars)
-        if this.prediction.label or that.prediction.label:
+        if this.prediction.has_guess or that.prediction.has_guess:
             st.plotly_chart(
                 plots.comparison(*(_probabilities(entry) for _, entry, _ in sides)),
                 config={"displayModeBar": False},
@@ -118,9 +119,9 @@ def compare(shown: str) -> None:
 
 
 def _probabilities(entry: Entry) -> dict[str, float]:
-    return entry.prediction.probabilities if entry.prediction.label else {}
+    return entry.prediction.probabilities if entry.prediction.has_guess else {}
 
 
 def _told(entry: Entry) -> str:
     values = _probabilities(entry).items()
-    return ", ".join(f"{emotion} {plots.percent(p)}" for emotion, p in values) or "can't tell"
+    return ", ".join(f"{emotion} {percent(p)}" for emotion, p in values) or "can't tell"

@@ -57,21 +57,23 @@ def predict(
 
 
 def _show(file: Path, prediction, timeline: bool) -> None:
+    from ser_core.wording import percent
+
     best = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     if prediction.abstained:
         print(f"{file}: can't tell. {prediction.reason}")
     else:
-        print(f"{file}: {prediction.label} ({prediction.confidence:.0%})")
-    if prediction.label:
-        print("  " + ", ".join(f"{name} {p:.0%}" for name, p in best[:4]))
+        print(f"{file}: {prediction.label} ({percent(prediction.confidence)})")
+    if prediction.has_guess:
+        print("  " + ", ".join(f"{name} {percent(p)}" for name, p in best[:4]))
     for issue in prediction.quality.issues:
         if issue.text != prediction.reason:
             print(f"  note: {issue.text}")
-    if timeline:
+    if timeline and prediction.has_guess:
         for window in prediction.windows:
             label = max(window.probabilities, key=window.probabilities.get)
             span = f"{_clock(window.start)}–{_clock(window.end)}"
-            print(f"  {span}  {label} {window.probabilities[label]:.0%}")
+            print(f"  {span}  {label} {percent(window.probabilities[label])}")
 
 
 def _clock(seconds: float) -> str:

@@ -57,6 +57,20 @@ def test_results_name_their_protocol(about, monkeypatch):
     assert about.get("plotly_chart")[0].proto.alt == "happy 50%, sad 40%"
 
 
+def test_what_was_always_right_is_100_per_cent(about, monkeypatch):
+    real = bundle.read_card
+    measured = dataclasses.replace(row("ravdess-5fold"), recall={"happy": 1.0}, coverage=1.0)
+    monkeypatch.setattr(
+        bundle,
+        "read_card",
+        lambda folder: dataclasses.replace(real(folder), evaluation=(measured,)),
+    )
+    assert "99%" not in words(about.run())
+    assert about.table[0].value["Answered"][0] == "100%"
+    chart = about.get("plotly_chart")[0].proto
+    assert chart.alt == "happy 100%" and ">99%" not in chart.spec
+
+
 @pytest.mark.parametrize(
     ("changes", "said", "unsaid"),
     [

@@ -127,6 +127,23 @@ def test_silence_gets_a_reason_and_no_guess(app, silence_wav):
     assert len(charts(app)) == 1  # no probabilities
 
 
+def test_too_little_speech_gets_a_reason_and_no_guess(app, says):
+    quiet = 1e-4 * np.random.default_rng(0).standard_normal(80_000).astype("float32")
+    window = recognizer.Window(0.0, 3.0, dict.fromkeys(EMOTIONS, 0.0) | {"sad": 1.0})
+    says(windows=(window, dataclasses.replace(window, start=1.5, end=4.5)))
+    app.file_uploader[0].upload("word.wav", wav(np.concatenate([quiet, speech_like(0.4), quiet])))
+    app.run()
+    entry = next(iter(app.session_state.history.values()))
+    assert entry.prediction.label and not entry.prediction.has_guess
+    assert app.header[0].value.startswith("I can't tell")
+    said = " ".join(markdown.value for markdown in app.markdown)
+    assert "0.5 s are needed" in said
+    assert "closest" not in said and "%" not in said and "Over time" not in said
+    assert len(charts(app)) == 1  # the sound, and nothing about an answer
+    offered = [option for group in app.get("button_group") for option in group.options]
+    assert not {"Mood", "What it attended to"} & set(offered)
+
+
 def test_quality_is_told_in_a_sentence(app):
     loud = (4 * speech_like()).clip(-0.6, 0.6)
     app.file_uploader[0].upload("loud.wav", wav(loud)).run()
@@ -231,7 +248,7 @@ def test_clearing_a_visit_clears_what_was_made_of_it_and_nothing_else(app, monke
 
 
 @pytest.mark.parametrize(
-    ("view", "alt"), [("Bars", "happy "), ("Radar", "happy "), ("Mood", "Valence +")]
+    ("view", "alt"), [("Bars", "happy "), ("Radar", "happy "), ("Mood", "Pleasantness (valence) +")]
 )
 def test_probabilities_are_drawn_as_asked(app, talk_wav, says, view, alt):
     probabilities = dict.fromkeys(EMOTIONS, 0.02) | {"happy": 0.86}

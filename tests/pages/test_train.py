@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 import streamlit as st
 
-from ser_core import jobs, outcome, plots, recipe, shelf
+from ser_core import jobs, outcome, recipe, shelf
 from ser_core.jobs import Order
+from ser_core.wording import share
 from tests.helpers import TOY
 from tests.test_outcome import KNOWN, NEW, SYSTEM
 
@@ -457,7 +458,7 @@ def test_both_ways_are_measured_here_and_stand_side_by_side(train, whole_ravdess
     scores = [outcome.read(jobs.run_folder(run)).scores["uar"] for run in (known, new)]
     (chart,) = train.get("plotly_chart")
     for score, voices in zip(scores, ("it knows", "it never heard"), strict=True):
-        assert f"{plots.percent(score)} with voices {voices}" in chart.proto.alt
+        assert f"{share(score)} with voices {voices}" in chart.proto.alt
     assert "Measure both again" in labels(train)
 
 
