@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ser_core.features import Features
+from ser_core.wording import share
 
 
 @dataclass(frozen=True)
@@ -202,14 +203,14 @@ def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str,
     """
     table = []
     for row in card.evaluation:
-        uar, accuracy = (f"{figure}%".replace(" ", "\u00a0") for figure in mean_sd(row))
+        uar, accuracy = (f"{figure}%".replace("± ", "±\u00a0") for figure in mean_sd(row))
         table.append(
             {
                 "Tested on": f"**{row.protocol}**: {protocol_in_words(row.protocol, protocols)}",
                 "Right": accuracy,
                 "UAR": uar,
-                "Answered": f"{row.coverage:.0%}",
-                "Right when answered": f"{row.selective_accuracy:.0%}",
+                "Answered": share(row.coverage),
+                "Right when answered": share(row.selective_accuracy),
             }
         )
     return table

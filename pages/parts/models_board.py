@@ -8,12 +8,13 @@ import streamlit as st
 from pages.parts import models_one
 from pages.parts.hearing import plain
 from pages.parts.library import title
-from ser_core import comparison, heldout, plots, plots_models, shelf
+from ser_core import comparison, heldout, plots_models, shelf
 from ser_core.card import Evaluation, mean_sd, protocol_in_words
 from ser_core.comparison import Interval
 from ser_core.errors import UndertoneError
 from ser_core.shelf import Model
 from ser_core.splits import PROTOCOLS
+from ser_core.wording import share
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -48,6 +49,7 @@ def show(models: Mapping[str, Model], used: str) -> None:
     }
     ranked = sorted(rows, key=lambda name: -rows[name].uar)
     intervals = {name: _known_interval(name, protocol) for name in ranked}
+    alike = len({row.labels for row in rows.values()}) == 1
     st.plotly_chart(
         plots_models.scores(
             {name: rows[name].uar for name in ranked},
@@ -57,10 +59,10 @@ def show(models: Mapping[str, Model], used: str) -> None:
         ),
         config={"displayModeBar": False},
         key="scores",
-        alt="; ".join(f"{name}: UAR {plots.percent(rows[name].uar)}" for name in ranked),
+        alt="; ".join(f"{name}: UAR {share(rows[name].uar)}" for name in ranked),
     )
     st.table(
-        [_row(name, rows[name], intervals[name], used) for name in ranked],
+        [_row(name, rows[name], intervals[name], used, alike=alike) for name in ranked],
         alt="Test results of the models",
         hide_header=False,
     )
@@ -75,18 +77,20 @@ def show(models: Mapping[str, Model], used: str) -> None:
     _compare(protocol, [name for name in ranked if _has(name, protocol)])
 
 
-def _row(name: str, row: Evaluation, found: Interval | None, used: str) -> dict[str, str]:
-    span = f"{100 * found.low:.0f}–{100 * found.high:.0f}%" if found else "–"
-    uar, accuracy = (f"{figure}%".replace(" ", "\u00a0") for figure in mean_sd(row))
-    return {
+def _row(
+    name: str, row: Evaluation, found: Interval | None, used: str, *, alike: bool
+) -> dict[str, str]:
+    """Return a row of the table, as in `results_in_words`; a phone has room for no more columns."""
+    uar, accuracy = (f"{figure}%".replace("± ", "±\u00a0") for figure in mean_sd(row))
+    span = f" ({100 * found.low:.0f}–{100 * found.high:.0f}%)" if found else ""
+    cells = {
         "Model": f"**{plain(name)}**{' (in use)' if name == used else ''}",
-        "UAR": uar,
-        "With other speakers": span,
         "Right": accuracy,
-        "Answered": f"{row.coverage:.0%}",
-        "Right when answered": f"{row.selective_accuracy:.0%}",
-        "Emotions": str(row.labels),
+        "UAR": f"{uar}{span}",
+        "Answered": share(row.coverage),
+        "Right when answered": share(row.selective_accuracy),
     }
+    return cells if alike else cells | {"Emotions": str(row.labels)}
 
 
 def _what_it_is(model: Model) -> dict[str, str]:
@@ -103,16 +107,16 @@ def _what_it_is(model: Model) -> dict[str, str]:
 
 def _explained(protocol: str, rows: Mapping[str, Evaluation], intervals: Mapping) -> str:
     words = [
-        "UAR is how often it is right, averaged over the emotions, so that frequent ones do not "
-        "count for more; ± is the standard deviation over several trainings. *Answered* is how "
-        "often it did not say “I can't tell”. *Answers in* was measured on this computer, with 3 s "
-        "of sound. A filled diamond is the model in use."
+        "*Right* is the share of clips that it heard as labelled. *UAR* is that averaged over the "
+        "emotions, so that frequent ones do not count for more; ± is the standard deviation over "
+        "several trainings. *Answered* is how often it did not say “I can't tell”. *Answers in* "
+        "was measured on this computer, with 3 s of sound. A filled diamond is the model in use."
     ]
     if known := [found for found in intervals.values() if found]:
         words.append(
-            "The line, *With other speakers*, is how far that may be off because no more than "
-            f"{known[0].speakers} speakers were heard (95% range, bootstrap over speakers; Bisani "
-            "& Ney 2004)."
+            "The line, and the range in brackets, is how far that may be off with other speakers, "
+            f"because no more than {known[0].speakers} were heard (95% range, bootstrap over "
+            "speakers; Bisani & Ney 2004)."
         )
     if missing := [name for name, found in intervals.items() if not found]:
         words.append(
@@ -124,8 +128,12 @@ def _explained(protocol: str, rows: Mapping[str, Evaluation], intervals: Mapping
             "**With this protocol the same people speak in training and in the test. That flatters "
             "every model.**"
         )
-    if len({row.labels for row in rows.values()}) > 1:
-        words.append("Fewer emotions are easier to tell apart.")
+    emotions = {row.labels for row in rows.values()}
+    words.append(
+        "Fewer emotions are easier to tell apart."
+        if len(emotions) > 1
+        else f"There are {emotions.pop()} emotions to choose from."
+    )
     return " ".join(words)
 
 

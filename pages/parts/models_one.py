@@ -9,12 +9,14 @@ import streamlit as st
 from pages.parts import models_file
 from pages.parts.answer import named
 from pages.parts.hearing import plain
+from pages.parts.library import title
 from ser_core import architecture, audio, comparison, outcome, plots_models, shelf
 from ser_core.card import results_in_words
 from ser_core.comparison import Latency
 from ser_core.errors import UndertoneError
 from ser_core.shelf import Model, Origin
 from ser_core.splits import PROTOCOLS
+from ser_core.wording import share
 
 _VOICE = Path(__file__).parents[2] / "assets" / "samples" / "deep-fast-loud.flac"
 
@@ -135,7 +137,7 @@ def _facts(model: Model) -> None:
 def _about(model: Model) -> None:
     card, training = model.card, model.card.training
     emotions = ", ".join(named(label) for label in card.labels)
-    corpora = ", ".join(f"{name} ({licence})" for name, licence in training.corpora.items())
+    corpora = ", ".join(f"{title(name)} ({licence})" for name, licence in training.corpora.items())
     tuned = "other speakers, who decided when to stop and"
     if training.refitted:
         tuned = "of them, who were kept aside at first and decided"
@@ -159,7 +161,7 @@ def _about(model: Model) -> None:
         lines["Its maker's name for it"] = plain(card.name)
     if model.origin is Origin.IMPORTED:
         lines["Trust"] = "Its figures are its maker's; nobody here has checked them."
-    st.markdown("\n".join(f"- **{title}:** {text}" for title, text in lines.items()))
+    st.markdown("\n".join(f"- **{what}:** {text}" for what, text in lines.items()))
 
 
 def _results(model: Model) -> None:
@@ -188,8 +190,8 @@ def _own_test(model: Model) -> None:
         return
     scores = known.scores
     st.markdown(
-        f"**{scores['accuracy']:.0%} right**, {scores['uar']:.0%} as a mean over the emotions "
-        f"(UAR). {plain(outcome.tried(known))}."
+        f"**{share(scores['accuracy'])} right**, {share(scores['uar'])} as a mean over the "
+        f"emotions (UAR). {plain(outcome.tried(known))}."
     )
     st.caption(
         "The test of this one training; the table at the top of the page has whole protocols, as "
