@@ -84,7 +84,7 @@ def chosen(here: Mapping[str, pd.DataFrame], arrived: Sequence[str]) -> pd.DataF
     wanted = [*st.session_state.get("corpora", list(here)[:1]), *arrived]
     st.session_state.corpora = [name for name in dict.fromkeys(wanted) if name in here]
     picked = st.pills(
-        "Corpora",
+        "Collections (corpora)",
         list(here),
         selection_mode="multi",
         format_func=lambda name: f"{title(name)} · {len(here[name]):,}",

@@ -42,7 +42,9 @@ def _counts(manifest: pd.DataFrame) -> None:
         key="statistics-sex",
         alt="Recordings by emotion and sex: " + _told(by_sex),
     )
-    left.caption("By emotion, and by the speaker's sex: the paler part of a bar is the second one.")
+    left.caption(
+        "By emotion, and by the speaker's sex: the fainter part of a bar is of the second number."
+    )
     by_speaker = inventory.table(manifest, "speaker").rename(columns={"": "not known"})
     if manifest.corpus.nunique() == 1:
         by_speaker = by_speaker.rename(
