@@ -167,16 +167,23 @@ def table(result: dict) -> str:
     }
     lines = [["", *measures.values()], ["---"] * (1 + len(measures))]
     for model in MODELS:
-        lines.append([f"`{model}`", *(f"{result[model][key]:.3g}" for key in measures)])
+        lines.append([f"`{model}`", *(_short(result[model][key], 3) for key in measures)])
     for peer, (title, *_) in PEERS.items():
         if peer not in result:
             continue
         cells = []
         for key in measures:
-            ratios = [f"{result[f'{peer} / {model}'][key]:.2g} × `{model}`" for model in MODELS]
-            cells.append(f"{result[peer][key]:.3g} ({', '.join(ratios)})")
+            ratios = [
+                f"{_short(result[f'{peer} / {model}'][key], 2)} × `{model}`" for model in MODELS
+            ]
+            cells.append(f"{_short(result[peer][key], 3)} ({', '.join(ratios)})")
         lines.append([title, *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _short(value: float, digits: int) -> str:
+    """Return a value to so many digits, and large ones not as powers of ten."""
+    return f"{float(f'{value:.{digits}g}'):g}"
 
 
 if __name__ == "__main__":

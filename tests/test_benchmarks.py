@@ -88,6 +88,9 @@ def test_the_table_of_the_benchmark_names_who_was_measured():
     assert "| usual pipeline | 2 (2 × `deep`, 2 × `swift`)" in found
     assert "| `cnn-refined`, librosa and Keras | 2 (2 × `deep`, 2 × `swift`)" in found
     assert "SVM" not in found and "cnn-lstm-six" not in found
+    slow = {"warm_ms": 1234.0, "start_s": 120.0, "peak_memory_mb": 1000.0}
+    slowly = {key: slow for key in ("usual", *(f"usual / {m}" for m in predict.MODELS))}
+    assert "| 1230 (1200 × `deep`, 1200 × `swift`)" in predict.table(ours | slowly)
 
 
 def test_the_benchmark_clip_passes_for_speech(tmp_path):
