@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -116,22 +116,22 @@ def through(
         for _ in range(last_of_clip.sum()):
             on_clip()
     else:
-        folder.mkdir(parents=True, exist_ok=True)
         known = _known(folder)
         one = next(iter(known.values()))[0][:1] if known else network(windows[:1])
         shape = (len(windows), *one.shape[1:])
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            # Not through a memory map: on a full disk, that ends the process.
-            with open(f"{scratch}/values.npy", "wb") as file:
-                np.lib.format.write_array_header_1_0(file, header)
-                for start in range(0, len(windows), _TOGETHER):
-                    part = slice(start, start + _TOGETHER)
-                    file.write(_through(network, windows[part], keys[part], known).tobytes())
-                    for _ in range(last_of_clip[part].sum()):
-                        on_clip()
+
+        def fill(file: BinaryIO) -> None:
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, len(windows), _TOGETHER):
+                part = slice(start, start + _TOGETHER)
+                file.write(_through(network, windows[part], keys[part], known).tobytes())
+                for _ in range(last_of_clip[part].sum()):
+                    on_clip()
             kept.with_suffix(_KEYS).write_bytes(b"".join(keys))
-            os.replace(f"{scratch}/values.npy", kept)
+
+        # Not through a memory map: on a full disk, that ends the process.
+        writing.write(kept, fill)
     return replace(features, values=np.load(kept, mmap_mode="r", allow_pickle=False))
 
 

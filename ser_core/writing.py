@@ -2,15 +2,24 @@
 
 import json
 import os
+import re
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
+
+# What a file is called until it is whole; nobody else calls a file so.
+_UNFINISHED = re.compile(r"\..+-[0-9a-f]{8}\.unfinished")
+_ABANDONED = 86_400  # seconds after its last change; only a killed process leaves one behind
 
 
 def write(file: Path, content: Callable[[BinaryIO], object]) -> None:
     """Write a file at once, so that nobody reads half of it.
+
+    What a killed process left unfinished in that folder more than a day ago is removed.
 
     Args:
         file: where; replaced if it exists. Its folder is made.
@@ -20,7 +29,8 @@ def write(file: Path, content: Callable[[BinaryIO], object]) -> None:
         OSError: it cannot be written; everything is as it was.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    made = file.with_name(f".{file.stem}-{secrets.token_hex(4)}{file.suffix}")
+    _tidy(file.parent)
+    made = file.with_name(f".{file.name}-{secrets.token_hex(4)}.unfinished")
     try:
         with made.open("xb") as opened:
             content(opened)
@@ -28,6 +38,17 @@ def write(file: Path, content: Callable[[BinaryIO], object]) -> None:
     except BaseException:
         made.unlink(missing_ok=True)
         raise
+
+
+# Once a folder and process: the cache has folders of thousands of files.
+@lru_cache
+def _tidy(folder: Path) -> None:
+    with suppress(OSError):  # not ours to list, or to remove
+        for file in folder.iterdir():
+            if _UNFINISHED.fullmatch(file.name):
+                with suppress(FileNotFoundError):  # another process was quicker
+                    if time.time() - file.stat().st_mtime > _ABANDONED:
+                        file.unlink()
 
 
 def write_json(file: Path, value: object) -> None:
