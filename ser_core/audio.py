@@ -78,7 +78,11 @@ class Clip:
 
 
 def decode_rare(data: bytes, max_seconds: float) -> np.ndarray:
-    """Return float32 `(n,)` at 16 kHz, as `read` does; on damaged files, raise anything."""
+    """Return float32 `(n,)` at 16 kHz, as `read` does, in this process.
+
+    FFmpeg believes what a damaged file says about itself: this may raise anything, take gigabytes,
+    and never end.
+    """
     if data.startswith(_RARE_MAGIC):
         return _first_of((_by_soundfile, _by_ffmpeg), data, max_seconds)
     return _by_ffmpeg(data, max_seconds)
@@ -90,7 +94,7 @@ def read(
     name: str | None = None,
     max_bytes: int = MOST_BYTES,
     max_seconds: float = 7_200,
-    rare: Callable[[bytes, float], np.ndarray] = decode_rare,
+    rare: Callable[[bytes, float], np.ndarray] | None = None,
 ) -> Clip:
     """Decode a recording of any format, rate and channel count to 16 kHz mono.
 
@@ -103,15 +107,19 @@ def read(
         name: what to call the clip; by default the file's name, or "recording".
         max_bytes: refuse larger files.
         max_seconds: refuse longer recordings; decoding stops there, whatever the header says.
-        rare: decodes what is not left to libsndfile; `decoder` has one for files of strangers.
+        rare: decodes what is not left to libsndfile. By default FFmpeg does, in a process of its
+            own that may die of it (`decoder`); `decode_rare` has it done here, for files of ours.
 
     Returns:
         A clip of at least one sample.
 
     Raises:
-        AudioError: the source cannot be read, is not a recording, or exceeds a limit.
+        AudioError: the source cannot be read, is not a recording, exceeds a limit, or takes more
+            memory or time than a recording does.
     """
-    samples = _decode(_read_bytes(source, max_bytes), max_seconds, rare)
+    from ser_core import decoder  # which needs this module
+
+    samples = _decode(_read_bytes(source, max_bytes), max_seconds, rare or decoder.decode)
     peak = max(samples.max(), -samples.min())
     if peak > 1:
         samples /= peak

@@ -172,8 +172,8 @@ def encode(
 
 
 def decode(file: bytes) -> np.ndarray:
-    """Return the samples of a recording."""
-    return audio.read(file).samples
+    """Return the samples of a recording that `encode` made."""
+    return audio.read(file, rare=audio.decode_rare).samples
 
 
 def _mixed(samples: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
 
-from ser_core import audio, decoder
+from ser_core import audio
 from ser_core.errors import UndertoneError
 
 # What is listened to in a folder; a glob or a table may name whatever it likes.
@@ -53,7 +53,7 @@ def read(name: str) -> audio.Clip:
         UndertoneError: no recording of its kind can: the driver of its URL is not installed.
     """
     if os.path.isabs(name):
-        return decoder.read(name, max_bytes=_MOST_BYTES)
+        return audio.read(name, max_bytes=_MOST_BYTES)
     try:
         fs, path = place(name)
         with fs.open(path, "rb") as stream:
@@ -65,7 +65,7 @@ def read(name: str) -> audio.Clip:
         raise audio.AudioError(
             f"the file cannot be read ({reason(error)}); check that it is there and open to you"
         ) from None
-    return decoder.read(content, name=PurePath(path).name, max_bytes=_MOST_BYTES)
+    return audio.read(content, name=PurePath(path).name, max_bytes=_MOST_BYTES)
 
 
 def is_url(name: str) -> bool:

@@ -240,12 +240,13 @@ def odd() -> dict[str, bytes]:
     return made
 
 
-def tricks(targets: Iterable[str], port: int) -> dict[str, bytes]:
+def tricks(targets: Iterable[str], port: int, udp: int) -> dict[str, bytes]:
     """Return files that would make FFmpeg open another file, or a connection.
 
     Args:
         targets: what they refer to, paths and addresses.
-        port: of this computer, to which a session description refers.
+        port: of this computer, to which a redirection refers.
+        udp: one of this computer, to which a session description refers.
     """
     made = {}
     for index, target in enumerate(targets):
@@ -256,12 +257,12 @@ def tricks(targets: Iterable[str], port: int) -> dict[str, bytes]:
         made[f"{index} elsewhere.mov"] = movie_elsewhere(target)
     for name, text in {
         "session.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
-        "m=audio {port} RTP/AVP 0\na=rtpmap:0 PCMU/8000\n",
+        "m=audio {udp} RTP/AVP 0\na=rtpmap:0 PCMU/8000\n",
         "redirected.rtsp": "RTSP/1.0 302 Moved\r\nLocation: rtsp://127.0.0.1:{port}/x\r\n\r\n",
         "redirected.rm": "rtsp://127.0.0.1:{port}/x.rm\n",
         "described.smil": '<smil><body><audio src="rtsp://127.0.0.1:{port}/x"/></body></smil>',
     }.items():
-        made[name] = text.format(port=port).encode()
+        made[name] = text.format(port=port, udp=udp).encode()
     return made
 
 

@@ -28,7 +28,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Say which emotion each recording carries."""
-    from ser_core import audio, decoder, log, profile
+    from ser_core import audio, log, profile
     from ser_core.recognizer import Recognizer
 
     recognizer = Recognizer.from_name(model)
@@ -39,7 +39,7 @@ def predict(
     for file in files:
         try:
             with log.prediction("cli") as heard:
-                prediction = heard(recognizer.predict(decoder.read(file)))
+                prediction = heard(recognizer.predict(audio.read(file)))
             if known:
                 prediction = recognizer.with_voice(prediction, known)
         except audio.AudioError as error:
