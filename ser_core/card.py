@@ -34,7 +34,7 @@ class Evaluation:
 
     Attributes:
         protocol: a name from `splits.PROTOCOLS`; with `+voice(k)` if each clip was heard after k
-            others of its speaker, see `folds.with_voice`.
+            others of its speaker, `+voice-labelled` after one in each emotion: `folds.with_voice`.
         corpus: what was scored.
         labels: how many emotions.
         seeds: how many runs of the whole protocol.
@@ -218,10 +218,12 @@ def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str,
 
 def protocol_in_words(protocol: str, protocols: Mapping[str, str]) -> str:
     """Return what a protocol of an `Evaluation` is, in a phrase."""
-    base, _, clips = protocol.partition("+voice(")
-    if not clips:
+    base, _, voice = protocol.partition("+")
+    if not voice:
         return protocols[base]
-    count = clips[:-1]
+    if voice == "voice-labelled":
+        return "each speaker known from a clip in each emotion"
+    count = voice.removeprefix("voice(").removesuffix(")")
     return f"each speaker known from {count} unlabelled clip{'' if count == '1' else 's'}"
 
 

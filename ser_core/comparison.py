@@ -163,7 +163,7 @@ def protocols(cards: Iterable[Card]) -> list[str]:
     order = list(PROTOCOLS)
 
     def place(protocol: str) -> tuple[bool, bool, int]:
-        base, _, voice = protocol.partition("+voice(")
+        base, _, voice = protocol.partition("+")
         return protocol.startswith("random"), bool(voice), order.index(base)
 
     return sorted(found, key=place)

@@ -255,7 +255,7 @@ def command(
     protocol: str,
     seeds: int,
     *,
-    voices: Sequence[int] = (),
+    voices: Sequence[int | None] = (),
     robustness: bool = False,
     settings: Sequence[str] = (),
 ) -> str:
@@ -263,7 +263,7 @@ def command(
     words = ["python", "-m", "ser_core", "crossval", recipe_name]
     words += ["--protocol", protocol, "--seeds", str(seeds)]
     for clips in voices:
-        words += ["--voice", str(clips)]
+        words += ["--voice", str(clips)] if clips else ["--voice-labelled"]
     if robustness:
         words.append("--robustness")
     for setting in settings:

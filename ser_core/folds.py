@@ -164,18 +164,19 @@ def _robustness(
 
 
 def with_voice(
-    recipe: Recipe, results: list[FoldResult], folder: Path, *, clips: int
+    recipe: Recipe, results: list[FoldResult], folder: Path, *, clips: int | None
 ) -> list[FoldResult]:
     """Score folds again, each clip after the model has got to know its speaker's voice.
 
     That is the protocol `…+voice(clips)`: the voice is known from as many clips of the speaker,
-    drawn at random among the others of the test part, whose labels are not looked at.
+    drawn at random among the others of the test part, whose labels are not looked at. Of no number
+    of clips, it is `…+voice-labelled`: from one in each emotion, so that none colours the voice.
 
     Args:
         recipe: the results'.
         results: of `crossval.crossval`.
         folder: where it kept them.
-        clips: how many make a profile.
+        clips: how many make a profile; None for one in each emotion.
 
     Raises:
         UndertoneError: the recipe's is a baseline, which has no place for voices, or a speaker has
@@ -197,19 +198,22 @@ def check_voice(recipe: Recipe) -> None:
 
 
 def _with_voice(
-    recipe: Recipe, manifest: pd.DataFrame, result: FoldResult, folder: Path, clips: int
+    recipe: Recipe, manifest: pd.DataFrame, result: FoldResult, folder: Path, clips: int | None
 ) -> FoldResult:
     with np.load(_file(result.seed, result.fold, folder).with_suffix(".npz")) as kept:
         window_row, logits, embedding = kept["row"], kept["logits"], kept["embedding"]
         space = profile.Space(kept["kernel"], kept["population"])
     rows = np.unique(window_row)
     of_clip = evaluation.mean_by_clip(embedding, window_row, rows)
-    speaker = manifest.speaker.to_numpy()[rows]
-    rng = np.random.default_rng((result.seed, result.fold, clips))
+    speaker, emotion = (manifest[name].to_numpy()[rows] for name in ("speaker", "emotion"))
+    rng = np.random.default_rng((result.seed, result.fold, clips or 0))
     change = np.empty((len(rows), len(recipe.labels)))
     for index in range(len(rows)):
-        heard = profile.draw_others(speaker, index, clips, rng)
-        change[index] = profile.correction(of_clip[heard].mean(axis=0), clips, space)
+        if clips is None:
+            heard = profile.draw_one_of_each(speaker, emotion, index, rng)
+        else:
+            heard = profile.draw_others(speaker, index, clips, rng)
+        change[index] = profile.correction(of_clip[heard].mean(axis=0), len(heard), space)
     changed = logits + change[np.searchsorted(rows, window_row)]
     probabilities = evaluation.mean_by_clip(
         evaluation.probabilities_of(changed, result.temperature), window_row, rows

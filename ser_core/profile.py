@@ -129,6 +129,31 @@ def draw_others(
     return rng.choice(others, clips, replace=False)
 
 
+def draw_one_of_each(
+    speakers: np.ndarray, emotions: np.ndarray, index: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw a further clip of one clip's speaker in each emotion, as `…+voice-labelled` has it.
+
+    Args:
+        speakers: `(n,)`, of each clip.
+        emotions: `(n,)`, of each clip.
+        index: of the clip.
+        rng: draws.
+
+    Returns:
+        int `(clips,)`, their indices; an emotion that nothing else of theirs expresses is left out.
+
+    Raises:
+        UndertoneError: there is no other clip.
+    """
+    others = np.setdiff1d(np.flatnonzero(speakers == speakers[index]), index)
+    if not len(others):
+        raise UndertoneError(f"{speakers[index]} has no other clip from which to know the voice")
+    return np.array(
+        [rng.choice(others[emotions[others] == each]) for each in np.unique(emotions[others])]
+    )
+
+
 def correction(mean: np.ndarray, clips: int, space: Space) -> np.ndarray:
     """Return what to add to the logits of someone to hear them as an average voice.
 

@@ -73,9 +73,16 @@ def test_results_in_words(card):
     assert third["Tested on"].endswith("**: each speaker known from 8 unlabelled clips")
 
 
-@pytest.mark.parametrize(("clips", "says"), [(1, "1 unlabelled clip"), (4, "4 unlabelled clips")])
-def test_a_protocol_with_a_voice_in_words(clips, says):
-    words = protocol_in_words(f"ravdess-5fold+voice({clips})", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("voice", "says"),
+    [
+        ("voice(1)", "1 unlabelled clip"),
+        ("voice(4)", "4 unlabelled clips"),
+        ("voice-labelled", "a clip in each emotion"),
+    ],
+)
+def test_a_protocol_with_a_voice_in_words(voice, says):
+    words = protocol_in_words(f"ravdess-5fold+{voice}", PROTOCOLS)
     assert words == f"each speaker known from {says}"
 
 

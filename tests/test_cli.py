@@ -144,6 +144,7 @@ def test_a_callers_mistake_is_one_line_and_exit_code_2(run, arguments):
     [
         (["train", "svm", "--fold", "5"], "no fold 5; its folds are 0 to 4"),
         (["crossval", "svm", "--voice", "2"], "a baseline, which cannot get to know a voice"),
+        (["crossval", "svm", "--voice-labelled"], "a baseline, which cannot get to know a voice"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_recording_is_read(

@@ -36,6 +36,8 @@ def test_a_fold_of_unseen_speakers_scores_its_own_test_speakers(tmp_path, monkey
     assert few.predictions != many.predictions
     assert few.uar > 0.4 and few.temperature == hot.temperature
     assert not few.robustness, "that was measured without the voice"
+    (labelled,) = folds.with_voice(loaded, [hot], tmp_path, clips=None)
+    assert labelled.predictions != many.predictions and labelled.uar > 0.4
     with pytest.raises(ValueError, match="7 other clips"):
         folds.with_voice(loaded, [result], tmp_path, clips=8)
 

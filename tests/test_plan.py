@@ -130,6 +130,21 @@ def test_other_recordings_can_be_chosen_instead():
     assert plan.suited(recipe.load("svm"), {}) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "corpora", "validate"),
+    [
+        ("deep", ["ravdess"], 2),
+        ("deep", ["savee", "tess"], 4),
+        ("svm", ["savee"], 2),
+        ("svm", ["savee", "tess"], 4),
+        ("cnn-bilstm-four", ["savee"], 2),
+    ],
+)
+def test_of_fewer_corpora_fewer_speakers_validate(name, corpora, validate):
+    here = {each: corpus(each, ["happy", "sad"]) for each in corpora}
+    assert loaded_here(name, here, corpora).training.validation_speakers == validate
+
+
 def test_protocols_that_do_not_fit_say_why(manifests):
     found = plan.protocols(SVM, plan.recordings(SVM, manifests))
     assert [name for name, reason in found.items() if not reason] == ["random-80-20"]

@@ -56,6 +56,20 @@ def test_fewer_clips_correct_less():
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1] / 2
 
 
+def test_a_clip_in_each_emotion_is_drawn_of_the_same_speaker_and_never_the_one_scored():
+    rng = np.random.default_rng(0)
+    speakers = np.repeat(["a", "b"], 9)
+    emotions = np.tile(["sad", "calm", "happy"], 6)
+    for _ in range(20):
+        drawn = profile.draw_one_of_each(speakers, emotions, 10, rng)
+        assert list(emotions[drawn]) == ["calm", "happy", "sad"]
+        assert set(speakers[drawn]) == {"b"} and 10 not in drawn
+    emotions[0] = "angry"
+    assert "angry" not in emotions[profile.draw_one_of_each(speakers, emotions, 0, rng)]
+    with pytest.raises(ValueError, match="c has no other clip"):
+        profile.draw_one_of_each(np.append(speakers, "c"), np.append(emotions, "sad"), 18, rng)
+
+
 def test_a_profile_comes_back_from_its_file(voice, model):
     text = profile.to_json(voice)
     assert profile.from_json(text, model) == voice

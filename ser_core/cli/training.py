@@ -106,6 +106,13 @@ def crossval(
             "--voice", metavar="K", min=1, help="Measure also after K clips of each test speaker."
         ),
     ] = [],  # noqa: B006
+    voice_labelled: Annotated[
+        bool,
+        typer.Option(
+            "--voice-labelled",
+            help="Measure also after a clip of each test speaker's in each mood.",
+        ),
+    ] = False,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Test changed recordings, too (seed 0).")
     ] = False,
@@ -126,7 +133,8 @@ def crossval(
 
     splits.fold_count(protocol)
     loaded = recipes.load(recipe, settings)
-    if voices:  # before hours of training
+    known_from = [*voices, None] if voice_labelled else voices
+    if known_from:  # before hours of training
         fold_results.check_voice(loaded)
     folder = runs_dir() / "crossval" / f"{loaded.name}-{loaded.digest}" / protocol
     with progress_bars() as progress:
@@ -162,14 +170,13 @@ def crossval(
                 "the same command again with another --heldout"
             ) from None
     command = protocols.command(
-        recipe, protocol, seeds, voices=voices, robustness=robustness, settings=settings
+        recipe, protocol, seeds, voices=known_from, robustness=robustness, settings=settings
     )
     rows = [protocols.summarise(loaded, protocol, data.manifest, results, command)]
-    for clips in voices:
+    for clips in known_from:
         known = fold_results.with_voice(loaded, results, folder, clips=clips)
-        rows.append(
-            protocols.summarise(loaded, f"{protocol}+voice({clips})", data.manifest, known, command)
-        )
+        named = f"{protocol}+voice({clips})" if clips else f"{protocol}+voice-labelled"
+        rows.append(protocols.summarise(loaded, named, data.manifest, known, command))
     if as_json:
         print_json(protocols.document(loaded, rows, results))
         return
