@@ -11,7 +11,7 @@ from pages.parts.answer import in_words, named
 from pages.parts.downloads import downloads
 from pages.parts.entrance import through_app
 from pages.parts.hearing import history, plain, recognizer
-from ser_core import audio, decoder, live, log, plots_over_time, timeline
+from ser_core import audio, live, log, plots_over_time, timeline
 from ser_core.errors import UndertoneError
 from ser_core.history import remember
 from ser_core.live import Sound, State
@@ -166,7 +166,7 @@ def show_recorder():
     if recording:
         try:
             with log.prediction("recorded") as heard:
-                prediction = heard(recognizer().predict(decoder.read(recording)))
+                prediction = heard(recognizer().predict(audio.read(recording)))
             in_words(prediction)
         except UndertoneError as error:
             st.error(f"Sorry: {error}.")

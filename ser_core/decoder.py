@@ -19,7 +19,6 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -30,16 +29,6 @@ _SECONDS = 10  # of a processor, and one for each megabyte; an ordinary hour tak
 _PATIENCE = 600  # seconds after which it is waiting for something, or for nothing
 _HEAD = struct.Struct("<4sQ")  # what came of it, and of how many bytes that is
 _CLIP, _REFUSED, _FAILED = b"clip", b"refu", b"fail"
-
-
-def read(
-    source: str | Path | bytes | BinaryIO,
-    *,
-    name: str | None = None,
-    max_bytes: int = audio.MOST_BYTES,
-) -> audio.Clip:
-    """Do what `audio.read` does."""
-    return audio.read(source, name=name, max_bytes=max_bytes)
 
 
 def decode(data: bytes, max_seconds: float) -> np.ndarray:

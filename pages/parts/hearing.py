@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import in_cached_function
 
-from ser_core import decoder, log, shelf
+from ser_core import audio, log, shelf
 from ser_core.errors import UndertoneError
 from ser_core.history import Entry, remember
 from ser_core.recognizer import QUICK_MODEL, Prediction, Recognizer
@@ -151,7 +151,7 @@ def listen() -> None:
 
 def _hear(source: str, recording, title: str, progress: Callable[[float], None]) -> str:
     with log.prediction(source) as heard:
-        clip = decoder.read(recording, name=title)
+        clip = audio.read(recording, name=title)
         prediction = heard(recognizer().predict(clip, on_batch=progress))
     return remember(history(), clip, prediction, title=title)
 

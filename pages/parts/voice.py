@@ -50,8 +50,8 @@ def profiles() -> None:
         st.markdown(
             "Every voice sounds a little sad, angry or calm to a model that has never met it. "
             f"Give it {profile.FEWEST} to {profile.MOST} clips of one person, whatever is said in "
-            f"them and however, or a long recording, {_LONG} seconds of speech or more in changing "
-            "moods, and it allows for that." + _gain()
+            f"them, best one in each mood, or a long recording, {_LONG} seconds of speech or more "
+            "in changing moods, and it allows for that." + _gain()
         )
         try:
             if "voice" in st.session_state:
@@ -97,7 +97,7 @@ def _unknown() -> None:
     entries = {
         key: entry
         for key, entry in reversed(history().items())
-        if entry.prediction.label and entry.prediction.weights == model.card.weights
+        if entry.prediction.has_guess and entry.prediction.weights == model.card.weights
     }
     chosen = st.multiselect(
         "Recordings of one voice",
