@@ -53,6 +53,12 @@ def test_the_speeds_are_the_benchmarks():
     assert table(json.loads((RESULTS / "predict.json").read_text())) in README
 
 
+def test_the_epochs_are_the_benchmarks():
+    from benchmarks.epoch import RESULTS, table
+
+    assert table(json.loads((RESULTS / "epoch.json").read_text())) in README
+
+
 def test_what_is_said_of_other_corpora_was_measured():
     from benchmarks.elsewhere import RESULT, table
 
