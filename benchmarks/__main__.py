@@ -14,6 +14,7 @@ NAMES = (
     "stages",
     "growth",
     "features",
+    "decode",
     "epoch",
     "batch",
     "speech",

@@ -7,19 +7,16 @@
 import argparse
 import json
 import os
-import platform
 import resource
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import cycle, islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.predict import RESULTS
+from benchmarks.common import RESULTS, in_a_process, keep, machine
 from ser_core import audio, batch, bundle, corpora, parts, recognizer
 
 CLIPS, CORES = 10_000_000, 100  # what docs/scale.md asks for
@@ -53,10 +50,9 @@ def main() -> None:
         "clip_s": round(float(np.mean([audio.read(path).duration for path in paths])), 2),
         "cores": os.cpu_count(),
     }
-    RESULTS.mkdir(exist_ok=True)
     for model in options.models:
         result[model] = measure(model, paths, SIZES[model])
-        file.write_text(json.dumps(result, indent=2) + "\n")
+        keep("batch", result)
     tables = [table(result[model]) for model in SIZES]
     for text in (*tables, comparison(result), estimates(result)):
         print(text, end="\n\n")
@@ -80,20 +76,13 @@ def measure(model: str, paths: list[str], sizes: Sequence[int]) -> dict:
         "batch": rounded(every),
         "batch / one_process": rounded({key: every[key] / one[key] for key in one}),
         "sizes": [rounded(row) for row in rows],
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
-        f"{platform.python_version()}; load {os.getloadavg()[0]:.1f}, other work included",
+        "machine": f"{machine()}, other work included",
     }
 
 
 def rounded(figures: dict[str, float]) -> dict[str, float]:
     """Return the figures with no more places than they deserve."""
     return {key: round(value, 2) for key, value in figures.items()}
-
-
-def in_a_process(call, *arguments):
-    """Call in a process of its own: how much memory one has used at most, it never forgets."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(call, *arguments).result()
 
 
 def alone(model: str, paths: list[str]) -> dict[str, float]:

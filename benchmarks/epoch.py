@@ -8,9 +8,6 @@ compiled is left out. How many windows an epoch has differs by recipe; windows a
 """
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -18,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.batch import in_a_process
-from benchmarks.predict import MODELS, RESULTS
+from benchmarks.common import in_a_process, keep, machine
+from benchmarks.predict import MODELS
 from benchmarks.seeds import NAMES
 
 RECIPES = (*MODELS, *NAMES)
@@ -43,13 +40,11 @@ def main() -> None:
         "what": "one epoch on RAVDESS without two speakers, who are validated after it; medians "
         "over rounds taken in turns, features cached, each round's first epoch left out",
         **{name: figures(windows[name], seconds[name]) for name in RECIPES},
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
-        f"{platform.python_version()}; load {os.getloadavg()[0]:.1f}",
+        "machine": machine(),
         "epochs": options.epochs,
         "rounds": options.rounds,
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "epoch.json").write_text(json.dumps(result, indent=2) + "\n")
+    keep("epoch", result)
     print(table(result))
 
 

@@ -7,7 +7,6 @@ recordings are one sample voice under 12,500 names of three corpora, in a folder
 import argparse
 import json
 import os
-import platform
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from pathlib import Path
 import soundfile
 from playwright.sync_api import Page, expect, sync_playwright
 
-from benchmarks.predict import RESULTS
+from benchmarks.common import keep, machine
 from ser_core.corpora import crema_d, ravdess
 from tests.browser.serving import PATIENCE, SAMPLES, launch, open_page, server, settle
 
@@ -69,12 +68,10 @@ def main() -> None:
     result = {
         "what": f"the Explore page with {CLIPS} recordings of {len(corpora)} corpora; medians",
         **{name: round(statistics.median(values)) for name, values in figures.items()},
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
-        f"{platform.python_version()}",
+        "machine": machine(),
         "repeats": options.repeats,
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "explore.json").write_text(json.dumps(result, indent=2) + "\n")
+    keep("explore", result)
     print(table(result))
 
 

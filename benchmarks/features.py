@@ -5,9 +5,7 @@
 """
 
 import argparse
-import json
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,11 +14,10 @@ from pathlib import Path
 import librosa
 import numpy as np
 
+from benchmarks.common import keep, machine
 from ser_core import corpora, recipe
 from ser_core.extraction import extract
 from ser_core.features import FeatureSpec
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -55,12 +52,10 @@ def main() -> None:
             key: round(medians["librosa"][key] / medians["undertone"][key], 1)
             for key in medians["undertone"]
         },
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
-        f"{platform.python_version()}; load {os.getloadavg()[0]:.1f}",
+        "machine": machine(),
         "rounds": options.rounds,
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "features.json").write_text(json.dumps(result, indent=2) + "\n")
+    keep("features", result)
     print(table(result))
 
 

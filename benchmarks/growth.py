@@ -6,9 +6,7 @@ start included, as `python -m ser_core predict` does.
 """
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from benchmarks.predict import RESULTS, clip, start
+from benchmarks.common import keep, machine
+from benchmarks.predict import clip, start
 from benchmarks.stages import MODELS
 from ser_core import audio
 
@@ -49,10 +48,8 @@ def main() -> None:
             }
             for minutes in MINUTES
         }
-    result["machine"] = (
-        f"{platform.machine()}, Python {platform.python_version()}; load {os.getloadavg()[0]:.1f}"
-    )
-    (RESULTS / "growth.json").write_text(json.dumps(result, indent=2) + "\n")
+    result["machine"] = machine()
+    keep("growth", result)
     print(table(result))
 
 

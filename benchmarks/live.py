@@ -8,7 +8,6 @@ microphone, and when the page has painted what came of it; both on the same cloc
 import argparse
 import json
 import os
-import platform
 import re
 import statistics
 import subprocess
@@ -21,10 +20,10 @@ import numpy as np
 import soundfile
 from playwright.sync_api import expect, sync_playwright
 
+from benchmarks.common import keep, machine
 from ser_core import audio
 from tests.browser import serving
 
-RESULTS = Path(__file__).parent / "results"
 SPEECH, SILENCE = 3.0, 3.3  # seconds; no whole number of ticks, so that all delays occur
 
 # Notes `[what, milliseconds]`: when sound begins at the microphone, and when the page shows it.
@@ -99,12 +98,9 @@ def main() -> None:
         "level_s": distribution(delays(noted, "level")),
         "answer_s": distribution(delays(noted, "answer")),
         "server_cpu_per_cent": {"nobody": idle, "one listener": busy},
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
-        f"{platform.python_version()}",
-        "load": [round(load, 1) for load in os.getloadavg()],
+        "machine": machine(),
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "live.json").write_text(json.dumps(result, indent=2) + "\n")
+    keep("live", result)
     print(json.dumps(result, indent=2))
 
 

@@ -5,9 +5,7 @@ with nobody else there and, where there is RAVDESS to learn from, while `swift` 
 """
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -18,8 +16,9 @@ import numpy as np
 import soundfile
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from benchmarks.common import keep, machine
 from benchmarks.explore import timed_click
-from benchmarks.predict import RESULTS, clip
+from benchmarks.predict import clip
 from ser_core import audio, corpora, jobs, recipe
 from ser_core.jobs import Order, State
 from tests.browser.serving import PATIENCE, launch, open_page, server, settle
@@ -70,12 +69,10 @@ def main() -> None:
     result = {
         "what": f"a visit to the Recognize page and the upload of {what}; medians",
         **found,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
-        f"{platform.python_version()}",
+        "machine": machine(),
         "repeats": options.repeats,
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "page.json").write_text(json.dumps(result, indent=2) + "\n")
+    keep("page", result)
     print(table(result))
 
 

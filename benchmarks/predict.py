@@ -6,31 +6,27 @@ that pipeline is left out; `pip install -c constraints.txt opensmile` adds it.
 """
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from benchmarks import seeds
+from benchmarks.common import in_a_process, keep, machine
 from ser_core import audio
 from ser_core.recognizer import Recognizer
 
-RESULTS = Path(__file__).parent / "results"
 MODELS = ("deep", "swift")
 # What each peer is called, and by which module of this package, with what argument, it is built.
 PEERS = {
@@ -52,15 +48,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "clip.wav")
         # In another process: a child's peak memory is at least what its parent held at its birth.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            samples, what = pool.submit(clip).result()
+        samples, what = in_a_process(clip)
         soundfile.write(path, samples, audio.SAMPLE_RATE)
         for _ in range(options.rounds):
             for name, (measure, command) in measured.items():
                 seconds, megabytes = start([*command, path])
                 figures[name]["start_s"].append(seconds)
                 figures[name]["peak_memory_mb"].append(megabytes)
-                figures[name]["warm_ms"] += warm(measure, path, options.repeats)
+                # TensorFlow's threads keep spinning after a prediction.
+                figures[name]["warm_ms"] += in_a_process(measure, path, options.repeats)
     medians = {
         name: {key: round(statistics.median(values), 2) for key, values in figure.items()}
         for name, figure in figures.items()
@@ -76,13 +72,11 @@ def main() -> None:
             if peer in medians
             for model in MODELS
         },
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
-        f"{platform.python_version()}",
+        "machine": machine(),
         "repeats": options.repeats,
         "rounds": options.rounds,
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "predict.json").write_text(json.dumps(result, indent=2) + "\n")
+    keep("predict", result)
     print(table(result))
 
 
@@ -116,12 +110,6 @@ def _samples(path: Path) -> np.ndarray:
     return audio.read(path).samples
 
 
-def warm(measure: Callable[[str, int], list[float]], path: str, repeats: int) -> list[float]:
-    """Measure in a process of its own: TensorFlow's threads keep spinning after a prediction."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(measure, path, repeats).result()
-
-
 def ours(model: str, path: str, repeats: int) -> list[float]:
     """Return the milliseconds that a model takes from file to probabilities."""
     recognizer = Recognizer.from_name(model)
@@ -136,14 +124,14 @@ def theirs(name: str, path: str, repeats: int) -> list[float]:
     return timed(lambda: pipeline.predict(model, path), repeats)
 
 
-def timed(call: Callable[[], object], repeats: int) -> list[float]:
-    """Return the milliseconds of each call but the first three, which load and compile."""
+def timed(call: Callable[[], object], repeats: int, *, warm_up: int = 3) -> list[float]:
+    """Return the milliseconds of each call but the first few, which load and compile."""
     times = []
-    for _ in range(repeats + 3):
+    for _ in range(repeats + warm_up):
         begun = time.perf_counter()
         call()
         times.append(1000 * (time.perf_counter() - begun))
-    return times[3:]
+    return times[warm_up:]
 
 
 def start(arguments: list[str]) -> tuple[float, float]:

@@ -4,16 +4,15 @@
 is read from `SER_DATA_DIR`; every other sound is made here.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common import keep
 from ser_core import audio
 
-RESULTS = Path(__file__).parent / "results"
 RATE = audio.SAMPLE_RATE
 SPEECH = {
     # corpus: which files, every how manyth of them
@@ -36,8 +35,7 @@ def main() -> None:
         },
         "other sounds": {name: refused(name) for name in SOUNDS},
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "speech.json").write_text(json.dumps(result, indent=2) + "\n")
+    keep("speech", result)
     print(table(result))
 
 

@@ -10,7 +10,6 @@ product.
 """
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -25,7 +24,8 @@ import onnxruntime
 import soundfile
 from scipy import fft
 
-from benchmarks.predict import MODELS, RESULTS, clip, timed
+from benchmarks.common import keep
+from benchmarks.predict import MODELS, clip, timed
 from ser_core import audio, features, speech
 from ser_core.recognizer import Recognizer, find_model
 
@@ -66,7 +66,7 @@ def main() -> None:
         f"{platform.machine()}, Python {platform.python_version()}, {rate / 1e9:.0f} thousand "
         f"million multiply-adds a second; load {os.getloadavg()[0]:.1f}"
     )
-    (RESULTS / "stages.json").write_text(json.dumps(result, indent=2) + "\n")
+    keep("stages", result)
     print(table(result))
 
 

@@ -101,8 +101,7 @@ entry = history()[shown]
 left, right = st.columns([2, 3], gap="large")
 with left:
     answer.in_words(entry.prediction)
-    if entry.prediction.has_guess:
-        voice.beside(entry.prediction)
+    voice.beside(entry.prediction)
     st.text(entry.title)  # a file's name is not Markdown
     with st.container(key=pictures.PLAYER):
         st.audio(entry.sound, format="audio/flac", alt=f"What was heard: {entry.title}")

@@ -1,5 +1,6 @@
 """What is known about a model, and the model card that tells it to people."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -216,14 +217,28 @@ def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str,
     return table
 
 
+def with_voice(protocol: str, clips: int | None) -> str:
+    """Return a protocol's name where voices are known: from so many clips, or one in each emotion.
+
+    Args:
+        protocol: a name from `splits.PROTOCOLS`.
+        clips: how many, unlabelled; None for one in each emotion.
+    """
+    return f"{protocol}+voice({clips})" if clips else f"{protocol}+voice-labelled"
+
+
+# What `with_voice` may add to the name of a protocol.
+VOICE = re.compile(r"\+(?:voice\((\d{1,9})\)|voice-labelled)")
+
+
 def protocol_in_words(protocol: str, protocols: Mapping[str, str]) -> str:
     """Return what a protocol of an `Evaluation` is, in a phrase."""
-    base, _, voice = protocol.partition("+")
+    voice = VOICE.search(protocol)
     if not voice:
-        return protocols[base]
-    if voice == "voice-labelled":
+        return protocols[protocol]
+    count = voice[1]
+    if not count:
         return "each speaker known from a clip in each emotion"
-    count = voice.removeprefix("voice(").removesuffix(")")
     return f"each speaker known from {count} unlabelled clip{'' if count == '1' else 's'}"
 
 

@@ -3,8 +3,8 @@
 FFmpeg believes what a file says about itself: 10 kB that announced 80 million samples took 3 GB,
 and every further track of the kind as much again. Here a file may take `_MEMORY` and `_SECONDS`,
 and can open no other file and no socket. The process is forked from one that has FFmpeg loaded
-(48 MB), which doubles the processor time of an MP3 or an M4A of 4 s (22 ms instead of 11, on a busy
-machine), where one begun anew takes 170 ms more.
+(48 MB), which doubles the time that an MP3 or an M4A of 4 s takes (19 ms instead of 9, see
+`benchmarks.decode`), where one begun anew takes 150 ms more.
 
     python -m ser_core.decoder DESCRIPTOR     is that process
 """

@@ -8,7 +8,6 @@ file may be valid and still ask for too much of either.
 
 import json
 import math
-import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,14 +17,13 @@ import numpy as np
 
 from ser_core import bundle
 from ser_core.bundle import HELDOUT, BundleError
-from ser_core.card import Card
+from ser_core.card import VOICE, Card
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 
 # What may be in a model folder.
 NAMES = {*bundle.FILES, HELDOUT, "card.json"}
 
-_VOICE = r"voice\(\d{1,9}\)|voice-labelled"  # how well voices were known, in a protocol's name
 _MOST_CARD = 1_000_000  # bytes
 _MOST_TEXT = 2_000  # characters in any text of a card
 _MOST_BYTES = 1_000_000_000  # of weights
@@ -85,8 +83,8 @@ def check_card(card: Card) -> None:
     if not 0 <= card.threshold <= 1:
         raise BundleError(f"card.json: threshold: {card.threshold} is not between 0 and 1")
     for row in card.evaluation:
-        base, known, voice = row.protocol.partition("+")
-        if base not in PROTOCOLS or (known and not re.fullmatch(_VOICE, voice)):
+        base, plus, voice = row.protocol.partition("+")
+        if base not in PROTOCOLS or (plus and not VOICE.fullmatch(plus + voice)):
             raise BundleError(f"card.json: evaluation: no protocol is called '{row.protocol[:40]}'")
         shares = (
             row.uar, row.uar_sd, row.accuracy, row.accuracy_sd, row.macro_f1, row.ece, row.coverage,

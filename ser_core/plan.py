@@ -100,6 +100,7 @@ def suited(
     # Nothing but one emotion of the recipe's: then whatever there is.
     labels = labels if len(labels) > 1 else [label for label in EMOTIONS if label in heard]
     wishes = {"data.corpus": "+".join(used), "data.channels": channels, "labels": labels}
+    # As many of each corpus: a part of them has not the people to spare for all.
     of_each = loaded.training.validation_speakers // len(loaded.data.corpora)
     if of_each and len(used) != len(loaded.data.corpora):
         wishes["training.validation_speakers"] = of_each * len(used)

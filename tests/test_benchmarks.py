@@ -8,9 +8,9 @@ import onnx
 import pytest
 import soundfile
 
-from benchmarks import epoch, opensmile_svm, predict, seeds, stages, usual
+from benchmarks import common, decode, epoch, opensmile_svm, predict, seeds, stages, usual
 from benchmarks.__main__ import NAMES
-from ser_core import audio, features, recipe
+from ser_core import audio, changes, features, recipe
 
 
 def test_the_usual_pipeline_is_what_it_says(tmp_path):
@@ -162,6 +162,20 @@ def test_an_epoch_is_timed(name, windows, toy_data, tmp_path, monkeypatch):
     assert len(computed) == (2 if name == "cnn-bilstm-four" else 1)
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_decoding_is_timed_from_the_first_on(apart, monkeypatch):
+    file = changes.encode(predict.clip()[0], "libmp3lame", "mp3", rate=16_000, kbit=64)
+    asked, read = [], audio.read
+
+    def counted(file, *, rare):
+        asked.append(rare)
+        return read(file, rare=rare)
+
+    monkeypatch.setattr(audio, "read", counted)
+    assert min(decode.measure(file, apart, 3)) > 0
+    assert asked == 3 * [None if apart else audio.decode_rare]
+
+
 def test_an_epoch_of_every_recipe_is_one_of_the_same_recordings():
     for name in epoch.RECIPES:
         loaded = recipe.load(name, epoch.SETTINGS)
@@ -188,4 +202,4 @@ def test_every_benchmark_is_there(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_benchmark_was_measured(name):
-    assert (predict.RESULTS / f"{name}.json").is_file()
+    assert (common.RESULTS / f"{name}.json").is_file()

@@ -11,7 +11,9 @@ from ser_core.card import (
     protocol_in_words,
     results_in_words,
     results_table,
+    with_voice,
 )
+from ser_core.inspection import check_card
 from ser_core.splits import PROTOCOLS
 from tests.helpers import ROOT
 
@@ -74,16 +76,18 @@ def test_results_in_words(card):
 
 
 @pytest.mark.parametrize(
-    ("voice", "says"),
+    ("clips", "named", "says"),
     [
-        ("voice(1)", "1 unlabelled clip"),
-        ("voice(4)", "4 unlabelled clips"),
-        ("voice-labelled", "a clip in each emotion"),
+        (1, "voice(1)", "1 unlabelled clip"),
+        (16, "voice(16)", "16 unlabelled clips"),
+        (None, "voice-labelled", "a clip in each emotion"),
     ],
 )
-def test_a_protocol_with_a_voice_in_words(voice, says):
-    words = protocol_in_words(f"ravdess-5fold+{voice}", PROTOCOLS)
-    assert words == f"each speaker known from {says}"
+def test_a_protocol_with_a_voice_in_words(card, clips, named, says):
+    protocol = with_voice("ravdess-5fold", clips)
+    assert protocol == f"ravdess-5fold+{named}"
+    assert protocol_in_words(protocol, PROTOCOLS) == f"each speaker known from {says}"
+    check_card(dataclasses.replace(card, evaluation=(row(protocol),)))
 
 
 def test_the_card_says_what_a_network_began_with(card):

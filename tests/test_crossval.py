@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from ser_core import crossval, dataset, folds, recipe, splits
+from ser_core import crossval, dataset, folds, profile, recipe, splits
 from ser_core.card import Robustness
 from ser_core.errors import UndertoneError
 from ser_core.robustness import CONDITIONS
@@ -36,7 +36,16 @@ def test_a_fold_of_unseen_speakers_scores_its_own_test_speakers(tmp_path, monkey
     assert few.predictions != many.predictions
     assert few.uar > 0.4 and few.temperature == hot.temperature
     assert not few.robustness, "that was measured without the voice"
+    moods, draw = [], profile.draw_one_of_each
+
+    def drawn(speakers, emotions, *how):
+        chosen = draw(speakers, emotions, *how)
+        moods.append(sorted(emotions[chosen]))
+        return chosen
+
+    monkeypatch.setattr(profile, "draw_one_of_each", drawn)
     (labelled,) = folds.with_voice(loaded, [hot], tmp_path, clips=None)
+    assert moods == [sorted(loaded.labels)] * 16
     assert labelled.predictions != many.predictions and labelled.uar > 0.4
     with pytest.raises(ValueError, match="7 other clips"):
         folds.with_voice(loaded, [result], tmp_path, clips=8)

@@ -275,6 +275,8 @@ ROW = json.loads((SWIFT / "card.json").read_text("utf-8"))["evaluation"][0]
         ({"evaluation": [ROW | {"uar": float("nan")}]}, "fractions"),
         ({"evaluation": [ROW | {"protocol": "best-ever"}]}, "no protocol is called"),
         ({"evaluation": [ROW | {"protocol": "ravdess-5fold+voice(x)"}]}, "no protocol"),
+        ({"evaluation": [ROW | {"protocol": "ravdess-5fold+voice(8) or so"}]}, "no protocol"),
+        ({"evaluation": [ROW | {"protocol": "ravdess-5fold+"}]}, "no protocol"),
         ({"evaluation": [ROW | {"recall": {"hungry": 1.0}}]}, "contradictory"),
         ({"evaluation": [ROW | {"seeds": 0}]}, "contradictory"),
         ({"features": {"frames": 10**6}}, "take too long"),

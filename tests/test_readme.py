@@ -48,13 +48,15 @@ def test_what_is_said_of_folds_and_emotions_was_measured(name):
 
 
 def test_the_speeds_are_the_benchmarks():
-    from benchmarks.predict import RESULTS, table
+    from benchmarks.common import RESULTS
+    from benchmarks.predict import table
 
     assert table(json.loads((RESULTS / "predict.json").read_text())) in README
 
 
 def test_the_epochs_are_the_benchmarks():
-    from benchmarks.epoch import RESULTS, table
+    from benchmarks.common import RESULTS
+    from benchmarks.epoch import table
 
     assert table(json.loads((RESULTS / "epoch.json").read_text())) in README
 
@@ -66,7 +68,8 @@ def test_what_is_said_of_other_corpora_was_measured():
 
 
 def test_what_is_said_of_scale_was_measured():
-    from benchmarks.batch import RESULTS, comparison, estimates, table
+    from benchmarks.batch import comparison, estimates, table
+    from benchmarks.common import RESULTS
 
     result = json.loads((RESULTS / "batch.json").read_text())
     text = (ROOT / "docs" / "scale.md").read_text("utf-8")
@@ -74,6 +77,18 @@ def test_what_is_said_of_scale_was_measured():
         assert table(figures) in text and figures["machine"] in text
     assert comparison(result) in text
     assert estimates(result) in text
+
+
+def test_what_is_said_of_decoding_apart_was_measured():
+    from benchmarks.common import RESULTS
+    from benchmarks.decode import FORMATS
+
+    result = json.loads((RESULTS / "decode.json").read_text())
+    figures = [(result[name]["apart_ms"], result[name]["here_ms"]) for name in FORMATS]
+    (mp3, here), (m4a, m4a_here), (opus, opus_here) = figures
+    told = " ".join((ROOT / "docs" / "scale.md").read_text("utf-8").split())
+    assert f"an MP3 of 4 s takes {mp3:.0f} ms instead of {here:.0f}, an M4A {m4a:.0f}" in told
+    assert f"instead of {m4a_here:.0f}, Opus in WebM {opus:.0f} instead of {opus_here:.0f}" in told
 
 
 def test_the_systems_are_the_measured_ones():

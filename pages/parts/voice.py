@@ -5,7 +5,7 @@ import streamlit as st
 from pages.parts.answer import named
 from pages.parts.hearing import heard_by, history, recognizer
 from ser_core import profile
-from ser_core.card import headline
+from ser_core.card import headline, with_voice
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Prediction, Recognizer
 from ser_core.wording import percent
@@ -26,7 +26,7 @@ def known_to(model: Recognizer) -> profile.Voice | None:
 
 def beside(prediction: Prediction) -> None:
     """Say what the answer is with the voice that is known, if one is."""
-    if "voice" not in st.session_state or prediction.label is None:
+    if "voice" not in st.session_state or not prediction.has_guess:
         return
     try:
         known = heard_by(prediction).with_voice(prediction, st.session_state.voice)
@@ -67,7 +67,7 @@ def _gain() -> str:
     """Tell what knowing a voice is worth to people the model has never heard, if measured."""
     rows = recognizer().card.evaluation
     best = headline(recognizer().card)
-    known = [row for row in rows if best and row.protocol == f"{best.protocol}+voice(8)"]
+    known = [row for row in rows if best and row.protocol == with_voice(best.protocol, 8)]
     return "".join(
         f" With 8 clips it was right for {row.accuracy:.0%} of clips by unseen speakers instead "
         f"of {best.accuracy:.0%} ({row.protocol})."

@@ -128,7 +128,7 @@ def crossval(
     from ser_core import folds as fold_results
     from ser_core import heldout as heldouts
     from ser_core import recipe as recipes
-    from ser_core.card import mean_sd, seeds_in_words
+    from ser_core.card import mean_sd, seeds_in_words, with_voice
     from ser_core.recognizer import runs_dir
 
     splits.fold_count(protocol)
@@ -175,7 +175,7 @@ def crossval(
     rows = [protocols.summarise(loaded, protocol, data.manifest, results, command)]
     for clips in known_from:
         known = fold_results.with_voice(loaded, results, folder, clips=clips)
-        named = f"{protocol}+voice({clips})" if clips else f"{protocol}+voice-labelled"
+        named = with_voice(protocol, clips)
         rows.append(protocols.summarise(loaded, named, data.manifest, known, command))
     if as_json:
         print_json(protocols.document(loaded, rows, results))
