@@ -5,7 +5,6 @@ takes it writes its Parquet file, the same whoever that is, and tells how many o
 could not be used. Dask gives the parts of a worker that died to another one.
 """
 
-import asyncio
 import functools
 import hashlib
 import json
@@ -15,19 +14,19 @@ import signal
 import socket
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO
 
-from ser_core import audio, bundle, parts, recognizer, recordings
+from ser_core import audio, bundle, cluster, parts, recognizer, recordings
 from ser_core.errors import UndertoneError
 from ser_core.parts import Plan
 from ser_core.recognizer import Recognizer
 
 _TOGETHER = 32  # recordings judged in common batches, if they are
+_STAYS = "what is done stays, and --resume goes on"
 _SHORT = 30.0  # seconds at most; others come alone, which needs little memory however long they are
 _AHEAD = 500  # parts that a cluster is given before it has done them: what it has to remember
 # Workers of this machine hold no data for others. What Dask does for those that do, give back every
@@ -39,7 +38,6 @@ _CONFIG = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
 }
-_PATIENCE = 30  # seconds in which a cluster has to answer
 
 
 class BatchError(UndertoneError):
@@ -115,7 +113,7 @@ def hear(
         unusable = 0
         on_progress(heard, count)
         if len(done) < plan.parts:
-            with _cluster(scheduler, workers) as client:
+            with cluster.reached(scheduler) if scheduler else _cores(workers) as client:
                 _check(client, plan)
                 parts.begin(output, plan)
                 for names, failed in _through(client, left, plan, output):
@@ -150,48 +148,18 @@ def _parts(kept: IO[str], plan: Plan) -> Iterator[tuple[int, list[str]]]:
 
 
 @contextmanager
-def _cluster(scheduler: str | None, workers: int | None):
-    """Yield a client of the cluster with that address, or of one made of this machine's cores."""
-    from distributed import Client
-
-    # What Dask logs is for its makers; what concerns the user, it raises.
-    for name in ("distributed", "distributed.client", "tornado.application"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    if scheduler is None:
-        with _cores(workers) as cluster, Client(cluster, set_as_default=False) as client:
-            yield client
-        return
-    try:
-        # Not by making a client: one that could not be made hangs when it is thrown away.
-        asyncio.run(_reach(scheduler))
-    except (OSError, ValueError, TypeError) as error:
-        raise BatchError(
-            f"no Dask scheduler answers at {scheduler} ({recordings.reason(error)}); start one "
-            "with `python -m dask scheduler` in Undertone's folder"
-        ) from None
-    with Client(scheduler, set_as_default=False) as client:
-        try:
-            client.wait_for_workers(1, timeout=_PATIENCE)
-        except TimeoutError:
-            raise BatchError(
-                f"the cluster at {scheduler} has no workers; start some with `python -m "
-                f"dask worker {scheduler} --nthreads 1` in Undertone's folder"
-            ) from None
-        yield client
-
-
-@contextmanager
 def _cores(workers: int | None):
-    """Yield a cluster of that many processes on this machine, or of one a core."""
+    """Yield a client of a cluster of that many processes on this machine, or of one a core."""
     import dask
-    from distributed import LocalCluster
+    from distributed import Client, LocalCluster
 
+    cluster.silence()
     ended = threading.Event()
 
     def replace_workers() -> None:
         # Dask starts a worker that has died again, but gives it up if it dies at once.
         while not ended.wait(5):
-            cluster.scale(count)
+            cores.scale(count)
 
     with (
         dask.config.set(_CONFIG),
@@ -205,13 +173,14 @@ def _cores(workers: int | None):
             security=True,
             silence_logs=logging.CRITICAL,
             preload=__name__,
-        ) as cluster,
+        ) as cores,
+        Client(cores, set_as_default=False) as client,
     ):
-        count = len(cluster.worker_spec)
+        count = len(cores.worker_spec)
         watch = threading.Thread(target=replace_workers, daemon=True)
         watch.start()
         try:
-            yield cluster
+            yield client
         finally:
             ended.set()
             watch.join()
@@ -222,15 +191,6 @@ def dask_setup(worker) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-async def _reach(scheduler: str) -> None:
-    from distributed import Security
-    from distributed.comm import connect
-
-    how = Security().get_connection_args("client")
-    comm = await connect(scheduler, timeout=_PATIENCE, **how)
-    await comm.close()
-
-
 def _check(client, plan: Plan) -> None:
     """Make sure that the cluster knows Undertone and the model."""
     try:
@@ -238,14 +198,7 @@ def _check(client, plan: Plan) -> None:
     except UndertoneError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever another version may lack
-        raise _unfit(error.__cause__ or error) from None
-
-
-def _unfit(error: BaseException) -> BatchError:
-    return BatchError(
-        f"the cluster cannot run Undertone ({recordings.reason(error)}); start its scheduler and "
-        "its workers as `python -m dask …` in the folder of the same version"
-    )
+        raise cluster.unfit(error.__cause__ or error) from None
 
 
 def _through(
@@ -262,7 +215,7 @@ def _through(
     waiting = {}
     futures = as_completed([submit(*part) for part in islice(left, _AHEAD)], loop=client.loop)
     try:
-        for future in _ended(client, futures):
+        for future in cluster.ended(client, futures, _STAYS):
             number, names = waiting.pop(future.key)
             try:
                 failed = future.result()
@@ -274,11 +227,10 @@ def _through(
             yield names, failed
             futures.update(submit(*part) for part in islice(left, 1))
     except ImportError as error:
-        raise _unfit(error) from None
+        raise cluster.unfit(error) from None
     except KilledWorker:
         raise BatchError(
-            "worker after worker was ended, perhaps because of too little memory; what is done "
-            "stays, and --resume goes on"
+            f"worker after worker was ended, perhaps because of too little memory; {_STAYS}"
         ) from None
 
 
@@ -308,25 +260,8 @@ def _result(client, call: Callable, *arguments):
     from distributed import as_completed
 
     future = client.submit(call, *arguments, pure=False, priority=1)
-    next(_ended(client, as_completed([future], loop=client.loop)))
+    next(cluster.ended(client, as_completed([future], loop=client.loop), _STAYS))
     return future.result()
-
-
-def _ended(client, futures) -> Iterator:
-    """Yield futures as they end, well or not; `as_completed` alone may outwait the scheduler."""
-    while not futures.is_empty():
-        if futures.has_ready():
-            future = next(futures)
-            if future.status in ("finished", "error"):
-                yield future
-                continue
-            if future.status == "lost":  # with the worker that had done it; another does it again
-                futures.add(future)
-                continue
-        elif client.status == "running":
-            time.sleep(0.02)
-            continue
-        raise BatchError("the cluster has gone; what is done stays, and --resume goes on")
 
 
 def hear_part(

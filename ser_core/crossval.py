@@ -12,19 +12,22 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from ser_core import dataset, evaluation, folds, heldout, splits
+from ser_core import cluster, dataset, evaluation, folds, heldout, splits
 from ser_core.card import Evaluation, Robustness
 from ser_core.corpora import ready_made
 from ser_core.errors import UndertoneError
 from ser_core.folds import FoldResult
 from ser_core.hyperparameters import CLASSICAL
 from ser_core.recipe import Recipe
+
+_KEPT = "what is done is kept: run the same command again"
 
 
 def crossval(
@@ -34,6 +37,7 @@ def crossval(
     *,
     seeds: int,
     jobs: int,
+    scheduler: str | None = None,
     robustness: bool = False,
     on_fold: Callable[[FoldResult, int], None] = lambda result, total: None,
 ) -> list[FoldResult]:
@@ -48,14 +52,16 @@ def crossval(
         folder: where the results of this recipe and protocol are kept.
         seeds: how many runs of the protocol.
         jobs: how many folds to train at once, in processes of their own.
+        scheduler: address of a Dask cluster whose workers train the folds instead; all its machines
+            see `folder` under the same name, and have the recordings.
         robustness: whether changed recordings are tested, too, under seed 0; a fold that was run
             without is then run again.
         on_fold: called with each result as it comes, and the number of all.
 
     Raises:
         UndertoneError: the protocol is unknown, a fold's process was ended from outside, the folder
-            cannot be written, or there is nothing to test the robustness of, or nothing to test it
-            on.
+            cannot be written, the cluster is of no use, or there is nothing to test the robustness
+            of, or nothing to test it on.
     """
     count = splits.fold_count(protocol)
     if robustness:
@@ -66,7 +72,10 @@ def crossval(
     results = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for result in _run(tasks, jobs, robustness):
+        kept, waiting = _divided(tasks, robustness)
+        for result in chain(
+            kept, _on_cluster(waiting, scheduler) if scheduler else _here(waiting, jobs)
+        ):
             results.append(result)
             on_fold(result, len(tasks))
     except OSError as error:
@@ -89,16 +98,41 @@ def _check_robustness(recipe: Recipe, protocol: str) -> None:
         )
 
 
-def _run(tasks: list[tuple], jobs: int, robustness: bool) -> Iterator[FoldResult]:
-    waiting = []
+def _divided(
+    tasks: list[tuple], robustness: bool
+) -> tuple[list[FoldResult], list[Callable[[], FoldResult]]]:
+    """Return the results that are kept, and what gives the others."""
+    done, waiting = [], []
     for task in tasks:
         _, _, seed, fold, folder = task
         wanted = robustness and seed == 0
         kept = folds.kept(seed, fold, folder, robustness=wanted)
         if kept:
-            yield kept
+            done.append(kept)
         else:
             waiting.append(partial(folds.run, *task, robustness=wanted))
+    return done, waiting
+
+
+def _on_cluster(waiting: list[Callable[[], FoldResult]], scheduler: str) -> Iterator[FoldResult]:
+    if not waiting:
+        return
+    from distributed import KilledWorker, as_completed
+
+    with cluster.reached(scheduler) as client:
+        futures = [client.submit(task, pure=False) for task in waiting]
+        try:
+            for future in cluster.ended(client, as_completed(futures, loop=client.loop), _KEPT):
+                yield future.result()
+        except ImportError as error:
+            raise cluster.unfit(error) from None
+        except KilledWorker:
+            raise UndertoneError(
+                f"worker after worker was ended, perhaps for want of memory; {_KEPT}"
+            ) from None
+
+
+def _here(waiting: list[Callable[[], FoldResult]], jobs: int) -> Iterator[FoldResult]:
     if not waiting:
         return
     # Processes that train side by side must not each claim every core (or the whole accelerator).
@@ -120,8 +154,8 @@ def _run(tasks: list[tuple], jobs: int, robustness: bool) -> Iterator[FoldResult
                 yield future.result()
         except BrokenProcessPool:
             raise UndertoneError(
-                "a fold's process was ended from outside, perhaps for want of memory; what is done "
-                "is kept: run the same command again, with fewer --jobs"
+                f"a fold's process was ended from outside, perhaps for want of memory; {_KEPT}, "
+                "with fewer --jobs"
             ) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)  # or the others would all be trained first

@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -8,7 +10,7 @@ import pytest
 import soundfile
 
 from ser_core import audio, log
-from tests.helpers import TOY, speech_like
+from tests.helpers import ROOT, TOY, speech_like, wait_for
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # However slow the machine, that is no failure.
@@ -68,6 +70,30 @@ def talk() -> audio.Clip:
 def toy_ravdess(tmp_path_factory) -> Path:
     """A RAVDESS-shaped data folder of four emotions that differ in pitch and tempo."""
     return ravdess_like(tmp_path_factory.mktemp("data"), actors=8)
+
+
+@pytest.fixture
+def dask(tmp_path):
+    """Starts Dask's processes on loopback: `dask("scheduler")` and then `dask("worker")`."""
+    started, told = [], tmp_path / "scheduler.json"
+
+    def start(kind, *, folder=ROOT):
+        how = ["--port", "0"] if kind == "scheduler" else ["--nthreads", "1", "--no-nanny"]
+        words = [sys.executable, "-m", "dask", kind, "--host", "127.0.0.1", "--no-dashboard"]
+        process = subprocess.Popen(
+            [*words, "--scheduler-file", told, *how],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        started.append(process)
+        wait_for(told, process)
+        return process, json.loads(told.read_text())["address"]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

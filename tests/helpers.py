@@ -74,6 +74,12 @@ def source(seed=0):
     return Source(np.random.default_rng(seed), others)
 
 
+def wait_for(path, process):
+    """Wait until there is a file, or the process that should write it has ended."""
+    while not path.exists() and process.poll() is None:
+        time.sleep(0.02)
+
+
 def run_beside_another(recipe, protocol, seed, fold, folder, *, robustness):
     """Run a fold, but not before another one is run beside it."""
     from ser_core import folds  # here, in a process that has not replaced it by this

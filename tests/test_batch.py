@@ -18,10 +18,10 @@ import pytest
 import soundfile
 from distributed import Client, as_completed
 
-from ser_core import audio, batch, parts, recordings
+from ser_core import audio, batch, cluster, parts, recordings
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
-from tests.helpers import ROOT, speech_like
+from tests.helpers import ROOT, speech_like, wait_for
 
 GOOD = 1300  # recordings: six parts, so that there is a middle to be killed in
 FIRST = "part-000000.parquet"
@@ -69,12 +69,6 @@ def command(*arguments, **how):
     words = [sys.executable, "-m", "ser_core", "batch", *map(str, arguments)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(words, cwd=ROOT, **streams | how)
-
-
-def wait_for(path, process):
-    """Wait until there is a file, or the process that should write it has ended."""
-    while not path.exists() and process.poll() is None:
-        time.sleep(0.02)
 
 
 def finished(process):
@@ -153,30 +147,6 @@ def test_ctrl_c_is_one_sentence_and_nothing_is_lost(archive, expected, tmp_path)
     assert "part-000000.parquet" in done and not done.items() - files(expected).items()
 
 
-@pytest.fixture
-def dask(tmp_path):
-    """Starts Dask's processes on loopback: `dask("scheduler")` and then `dask("worker")`."""
-    started, told = [], tmp_path / "scheduler.json"
-
-    def start(kind, *, folder=ROOT):
-        how = ["--port", "0"] if kind == "scheduler" else ["--nthreads", "1", "--no-nanny"]
-        words = [sys.executable, "-m", "dask", kind, "--host", "127.0.0.1", "--no-dashboard"]
-        process = subprocess.Popen(
-            [*words, "--scheduler-file", told, *how],
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        started.append(process)
-        wait_for(told, process)
-        return process, json.loads(told.read_text())["address"]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-
-
 def test_a_killed_worker_of_a_cluster_costs_nothing(archive, expected, tmp_path, dask):
     output = tmp_path / "out.parquet"
     scheduler, address = dask("scheduler")
@@ -218,22 +188,22 @@ def test_what_is_lost_with_a_worker_is_done_again(dask):
                 worker.kill()
         while future.status == "finished":
             time.sleep(0.01)
-        [again] = batch._ended(client, done)
+        [again] = cluster.ended(client, done, "")
         assert again.result() != first
 
 
 def test_a_cluster_that_cannot_help_gets_a_sentence(archive, tmp_path, dask, monkeypatch):
-    monkeypatch.setattr(batch, "_PATIENCE", 1)
+    monkeypatch.setattr(cluster, "_PATIENCE", 1)
     for address in ("nonsense", "tcp://127.0.0.1:9", "tls://127.0.0.1:9"):
-        with pytest.raises(batch.BatchError, match=f"no Dask scheduler answers at {address}"):
+        with pytest.raises(cluster.ClusterError, match=f"no Dask scheduler answers at {address}"):
             batch.hear(str(archive), str(tmp_path / "out"), scheduler=address)
     (tmp_path / "elsewhere").mkdir()
     _, address = dask("scheduler", folder=tmp_path / "elsewhere")
-    with pytest.raises(batch.BatchError, match="has no workers; start some with"):
+    with pytest.raises(cluster.ClusterError, match="has no workers; start some with"):
         batch.hear(str(archive), str(tmp_path / "out"), scheduler=address)
     dask("worker", folder=tmp_path / "elsewhere")
-    monkeypatch.setattr(batch, "_PATIENCE", 60)
-    with pytest.raises(batch.BatchError, match="cannot run Undertone .*'ser_core'"):
+    monkeypatch.setattr(cluster, "_PATIENCE", 60)
+    with pytest.raises(cluster.ClusterError, match="cannot run Undertone .*'ser_core'"):
         batch.hear(str(archive), str(tmp_path / "out"), scheduler=address)
     assert not (tmp_path / "out").exists(), "nothing was begun"
 

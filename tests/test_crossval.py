@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -148,6 +149,41 @@ def test_folds_are_run_side_by_side_but_those_that_are_kept(tmp_path, monkeypatc
     assert together[0] == one_by_one[0], "with the seconds that it took the first time"
     assert {file.stem for file in tmp_path.glob("*.here")} == {"1", "2"}
     assert without_seconds(together) == without_seconds(one_by_one)
+
+
+def test_a_cluster_runs_folds_side_by_side_and_again_where_a_worker_is_killed(
+    tmp_path, monkeypatch, dask
+):
+    arguments = recipe.load("svm", ['labels=["neutral", "happy", "sad", "angry"]']), "random-80-20"
+    here = crossval.crossval(*arguments, tmp_path / "here", seeds=3, jobs=1)
+    _, address = dask("scheduler")
+    killed, _ = dask("worker")
+    dask("worker")
+    folder, seen = tmp_path / "there", []
+    folder.mkdir()
+
+    def kill_one_at_work():
+        while len(list(folder.glob("*.here"))) < 2:
+            time.sleep(0.02)
+        killed.kill()  # both are at it, and take seconds to load TensorFlow
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folds, "run", run_beside_another)
+        murderer = threading.Thread(target=kill_one_at_work)
+        murderer.start()
+        there = crossval.crossval(
+            *arguments,
+            folder,
+            seeds=3,
+            jobs=1,
+            scheduler=address,
+            on_fold=lambda result, total: seen.append((result.seed, total)),
+        )
+        murderer.join()
+    assert sorted(seen) == [(0, 3), (1, 3), (2, 3)] and killed.poll() == -signal.SIGKILL
+    assert [result.predictions for result in there] == [result.predictions for result in here]
+    again = crossval.crossval(*arguments, folder, seeds=3, jobs=1, scheduler="tcp://127.0.0.1:9")
+    assert again == there, "all is kept: no cluster is asked"
 
 
 def test_no_fold_outlives_a_cross_validation_that_is_killed(tmp_path, toy_ravdess):

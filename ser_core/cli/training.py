@@ -100,6 +100,12 @@ def crossval(
     protocol: Annotated[str, typer.Option(help="How speakers are divided.")],
     seeds: Annotated[int, typer.Option(min=1, help="Runs of the whole protocol.")] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Folds trained at once.")] = os.cpu_count() or 1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="A Dask cluster's, which trains the folds; here if not given."
+        ),
+    ] = None,
     voices: Annotated[
         list[int],
         typer.Option(
@@ -136,7 +142,7 @@ def crossval(
     known_from = [*voices, None] if voice_labelled else voices
     if known_from:  # before hours of training
         fold_results.check_voice(loaded)
-    folder = runs_dir() / "crossval" / f"{loaded.name}-{loaded.digest}" / protocol
+    folder = runs_dir().resolve() / "crossval" / f"{loaded.name}-{loaded.digest}" / protocol
     with progress_bars() as progress:
         clips, folds = (progress.add_task(name, visible=False) for name in ("features", "folds"))
         # Once here, with every core, so that the folds find the cache filled.
@@ -157,6 +163,7 @@ def crossval(
             folder,
             seeds=seeds,
             jobs=jobs,
+            scheduler=scheduler,
             robustness=robustness,
             on_fold=on_fold,
         )
