@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
+from ser_core import teacher
 from ser_core.augment import augment
 from ser_core.dataset import Dataset
 from ser_core.extraction import FeatureSet
@@ -22,16 +23,18 @@ class Batches(keras.utils.PyDataset):
         """Prepare the windows of some rows of a dataset."""
         super().__init__()
         self.recipe, self.seed, self.epoch = recipe, seed, 0
+        sets = (data.features, *data.varied)
         # Values stay where they are until they are asked for: of a trunk, they are gigabytes.
-        self.sources = [features.values for features in (data.features, *data.varied)]
-        parts = [
-            labelled(recipe, data.truth, features, rows)
-            for features in (data.features, *data.varied)
-        ]
+        self.sources = [features.values for features in sets]
+        parts = [labelled(recipe, data.truth, features, rows) for features in sets]
         chosen, targets, weights = zip(*parts, strict=True)
         self.source = np.repeat(np.arange(len(parts)), [len(each) for each in chosen])
         self.row = np.concatenate(chosen)
         self.targets, self.weights = np.concatenate(targets), np.concatenate(weights)
+        if share := recipe.training.teacher:
+            clips = [features.clip[row] for features, row in zip(sets, chosen, strict=True)]
+            said = taught(recipe, data, rows)[np.concatenate(clips)]
+            self.targets = (1 - share) * self.targets + share * said
         shown = len(self.row if recipe.training.whole_epochs else chosen[0])
         self.size = min(recipe.training.batch_size, shown)
         self.batches = shown // self.size
@@ -87,3 +90,13 @@ def labelled(
         weights = np.ones(len(truth))
     targets = np.eye(len(recipe.labels), dtype=np.float32)[truth]
     return chosen, targets, weights.astype(np.float32)
+
+
+def taught(recipe: Recipe, data: Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return what a teacher who knows some rows says of them, float32 `(utterances, classes)`."""
+    speakers = data.manifest.speaker.to_numpy()
+    found = np.zeros((len(data.truth), len(recipe.labels)), np.float32)
+    found[rows] = teacher.answers(
+        data.heard[rows], data.truth[rows], speakers[rows], len(recipe.labels)
+    )
+    return found

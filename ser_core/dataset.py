@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ser_core import bundle, corpora, extraction
+from ser_core import bundle, corpora, evaluation, extraction
 from ser_core.augment import PLAIN, Variant
 from ser_core.corpora import ready_made
 from ser_core.errors import UndertoneError
 from ser_core.extraction import FeatureSet, extract
-from ser_core.features import Features
+from ser_core.features import FbankSpec, Features
 from ser_core.hyperparameters import Deep
 from ser_core.recipe import Recipe
 
@@ -36,6 +36,8 @@ class Dataset:
         varied: the same of the recordings changed in each of the recipe's ways, to train on;
             ready-made spectrograms have no such windows.
         left_out: recordings that could not be read, and why.
+        heard: if the recipe wants a teacher, what the trunk of `deep` makes of each recording for
+            it: the sd over time of its channels, float32 `(utterances, channels)`.
     """
 
     manifest: pd.DataFrame
@@ -43,6 +45,7 @@ class Dataset:
     features: FeatureSet
     varied: tuple[FeatureSet, ...]
     left_out: dict[Path, str] = field(default_factory=dict)
+    heard: np.ndarray | None = None
 
 
 def select(recipe: Recipe) -> pd.DataFrame:
@@ -90,7 +93,7 @@ def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None)
     Args:
         recipe: which utterances and features.
         on_clip: called after each recording, in each variant, with the number of all of these; once
-            more, if a trunk hears them.
+            more, if a trunk hears them, and twice more for a teacher.
 
     Raises:
         CorpusError: a corpus is missing, or has not the features that the recipe asks for.
@@ -100,6 +103,7 @@ def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None)
     changed = _changed(manifest, recipe)
     total = len(manifest) + len(config.variants) * int(changed.sum())
     total *= 2 if isinstance(recipe.network, Deep) else 1
+    total += 2 * len(manifest) if recipe.training.teacher else 0
 
     def done() -> None:
         on_clip(total)
@@ -121,25 +125,47 @@ def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None)
     )
     if isinstance(recipe.network, Deep):
         plain, *varied = _through_trunk(recipe, (plain, *varied), done)
-    return Dataset(manifest, truth(manifest, recipe), plain, tuple(varied), left_out)
+    heard = _for_teacher(manifest, done) if recipe.training.teacher else None
+    return Dataset(manifest, truth(manifest, recipe), plain, tuple(varied), left_out, heard)
+
+
+def _for_teacher(manifest: pd.DataFrame, on_clip: Callable[[], None]) -> np.ndarray:
+    """Return what `Dataset.heard` has: of several windows, the mean."""
+    from ser_core import networks  # loads TensorFlow
+
+    features = features_of(manifest, FbankSpec("fbank"), on_clip=on_clip)
+    config = Deep("deep")
+    spread = networks.spread(features.values.shape[1:], config)
+    found = extraction.through(
+        lambda windows: spread.predict(windows, verbose=0),
+        f"d_tdnn-{config.blocks}-sd-{_trunk_digest()}",
+        features,
+        on_clip=on_clip,
+    )
+    return evaluation.mean_by_clip(found.values, found.clip, np.arange(len(manifest)))
 
 
 def _through_trunk(
     recipe: Recipe, sets: Iterable[FeatureSet], on_clip: Callable[[], None]
 ) -> list[FeatureSet]:
     """Return what the trunk of a `deep` network makes of windows: what its head is trained on."""
-    from ser_core import dtdnn, networks  # loads TensorFlow
+    from ser_core import networks  # loads TensorFlow
 
     config = recipe.network
     trunk = networks.trunk(recipe.features.shape, config)
-    weights = bundle.sha256(dtdnn.WEIGHTS)[:16]
-    name = f"d_tdnn-{config.blocks}-mean-{config.averaged_frames}-{weights}"
+    name = f"d_tdnn-{config.blocks}-mean-{config.averaged_frames}-{_trunk_digest()}"
     return [
         extraction.through(
             lambda windows: trunk.predict(windows, verbose=0), name, features, on_clip=on_clip
         )
         for features in sets
     ]
+
+
+def _trunk_digest() -> str:
+    from ser_core import dtdnn  # loads TensorFlow
+
+    return bundle.sha256(dtdnn.WEIGHTS)[:16]
 
 
 def _changed(manifest: pd.DataFrame, recipe: Recipe) -> np.ndarray:

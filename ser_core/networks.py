@@ -205,6 +205,18 @@ def trunk(shape: tuple[int, int], config: Deep) -> keras.Model:
     return keras.Model(published.input, layers.Activation("linear", name=HEARD)(x))
 
 
+def spread(shape: tuple[int, int], config: Deep) -> keras.Model:
+    """Return the trunk of a `deep` network and, of its frames, the sd over time: `(n, channels)`.
+
+    Args:
+        shape: as in `deep`.
+        config: hyper-parameters.
+    """
+    lower = trunk(shape, config)
+    heard = ops.cast(ops.any(ops.not_equal(lower.output, 0), axis=2, keepdims=True), "float32")
+    return keras.Model(lower.input, _deviation(lower.output, heard))
+
+
 def _deviation(x, heard):
     """Return the sd over the steps of `(n, steps, channels)` that are heard.
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import pandas as pd
 
-from ser_core import bundle, dataset, jobs, recipe, splits, warm_start
+from ser_core import bundle, dataset, jobs, recipe, splits, teacher, warm_start
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 from ser_core.hyperparameters import CLASSICAL
@@ -139,6 +139,7 @@ def split(loaded: Recipe, manifest: pd.DataFrame, protocol: str | None, fold: in
     except ValueError as error:  # of scikit-learn
         raise PlanError(f"there are too few recordings for this: {error}") from None
     warm_start.check(loaded, manifest, found)
+    teacher.check(loaded, manifest, found)
     return found
 
 

@@ -90,6 +90,8 @@ class Training:
             early.
         selective_accuracy: the accuracy on validation speakers that answers should have; the
             abstention threshold is chosen for it.
+        teacher: share of each target that is what a teacher says of the recording instead of its
+            label; see `teacher`.
         start: the model whose weights, but for the last layer's, are begun with; chance's, if none
             is named. See `warm_start`.
         seed: of everything drawn by chance.
@@ -111,6 +113,7 @@ class Training:
     validation_speakers: Positive = 2
     refit: bool = False
     selective_accuracy: Share = 0.8
+    teacher: Share = 0.0
     start: str = ""
     seed: Annotated[int, Ge(0)] = 0
 

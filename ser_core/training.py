@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ser_core import bundle, classical, corpora, evaluation, splits, warm_start
+from ser_core import bundle, classical, corpora, evaluation, splits, teacher, warm_start
 from ser_core.card import Card, Evaluation, Provenance
 from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
@@ -215,10 +215,11 @@ def fit(
         on_epoch: called with each line of `events.jsonl`.
 
     Raises:
-        TrainingError: no epoch had a finite loss, or the model to start from does not fit or has
-            heard those who are to judge.
+        TrainingError: no epoch had a finite loss, the model to start from does not fit or has heard
+            those who are to judge, or there is one speaker alone for a teacher.
     """
     warm_start.check(recipe, data.manifest, split)
+    teacher.check(recipe, data.manifest, split)
     started = time.monotonic()
     if isinstance(recipe.network, CLASSICAL):
         network, epoch = None, 0

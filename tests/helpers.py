@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 # The swift recipe, made small enough to learn the toy corpus in seconds.
 TOY = (
     'labels=["neutral", "happy", "sad", "angry"]',
+    "data.corpus=ravdess",
+    "data.most_of_speaker=0",
     "network.averaged_frames=1",
     "network.filters=[16, 16]",
     "network.pooling=[4, 4]",
@@ -31,6 +33,8 @@ TOY = (
     "training.learning_rate=0.01",
     "training.averaging=0.5",
     "training.validation_speakers=2",
+    "training.selective_accuracy=0.8",
+    "training.teacher=0.0",
 )
 
 
