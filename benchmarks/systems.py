@@ -14,7 +14,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from ser_core import crossval, dataset, recipe
+from ser_core import crossval, dataset, figures, recipe
 from ser_core.recognizer import runs_dir
 
 RESULTS = Path(__file__).parent / "results" / "systems.json"
@@ -59,7 +59,7 @@ def measure(name: str, seeds: int, unseen_seeds: int, known: dict) -> dict:
             ),
         )
         command = crossval.command(name, protocol, count)
-        found[protocol] = asdict(crossval.summarise(loaded, protocol, manifest, results, command))
+        found[protocol] = asdict(figures.summarise(loaded, protocol, manifest, results, command))
         found["parameters"] = results[0].parameters
         found["environment"] = results[0].environment
     return found

@@ -1,6 +1,7 @@
 """What is known about a model, and the model card that tells it to people."""
 
 import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -35,7 +36,8 @@ class Evaluation:
 
     Attributes:
         protocol: a name from `splits.PROTOCOLS`; with `+voice(k)` if each clip was heard after k
-            others of its speaker, `+voice-labelled` after one in each emotion: `folds.with_voice`.
+            others of its speaker, `+voice-labelled` after one in each emotion: `folds.with_voice`;
+            with `#k` if it is a model's own test, on the k-th group (fold) of the protocol alone.
         corpus: what was scored.
         labels: how many emotions.
         seeds: how many runs of the whole protocol.
@@ -46,7 +48,7 @@ class Evaluation:
         coverage: share of utterances answered at the abstention threshold, over all runs, and
         selective_accuracy: share of those answers that are right.
         fold_seconds: median time to train and test one fold.
-        command: what prints this row again.
+        command: what prints this row again; empty for a model's own test.
         recall: by emotion, over all runs.
         uar_by_sex: of the female and of the male speakers, over all runs.
         robustness: what changes to the recordings did, over the folds of seed 0; empty if that was
@@ -231,8 +233,24 @@ def with_voice(protocol: str, clips: int | None) -> str:
 VOICE = re.compile(r"\+(?:voice\((\d{1,9})\)|voice-labelled)")
 
 
+def of_group(protocol: str, fold: int) -> str:
+    """Return a protocol's name where one of its folds, counted from 0, is all that is tested."""
+    return f"{protocol}#{fold + 1}"
+
+
+# What `of_group` adds to the name of a protocol.
+GROUP = re.compile(r"#([1-9]\d{0,2})")
+
+
+def base_of(protocol: str) -> str:
+    """Return the name in `splits.PROTOCOLS` that the protocol of an `Evaluation` begins with."""
+    return re.split("[+#]", protocol, maxsplit=1)[0]
+
+
 def protocol_in_words(protocol: str, protocols: Mapping[str, str]) -> str:
     """Return what a protocol of an `Evaluation` is, in a phrase."""
+    if group := GROUP.search(protocol):
+        return f"{protocols[base_of(protocol)]}; fold {group[1]} alone"
     voice = VOICE.search(protocol)
     if not voice:
         return protocols[protocol]
@@ -267,9 +285,6 @@ def model_card(card: Card) -> str:
         for row in card.evaluation
         if row.robustness
     )
-    commands = "\n".join(
-        f"    {command}" for command in dict.fromkeys(row.command for row in card.evaluation)
-    )
     return f"""---
 license: {LICENCE_TAGS.get(card.licence, "other")}
 language: en
@@ -287,14 +302,7 @@ feels. {card.parameters:,} parameters; made for Undertone.
 
 ## Results
 
-{results_table(card)}
-
-Mean ± sd over seeds. `ravdess-…fold` protocols test on speakers the model has never heard;
-`random-80-20` shares speakers between training and test and flatters every model.
-Cross-validation trains a new model per fold with this model's recipe (`{training.recipe}`); the
-weights here were trained once more, for use. Print the figures again with
-
-{commands}
+{_results(card)}
 {robustness}
 ## Training
 
@@ -316,6 +324,34 @@ Expect much less on spontaneous speech, other languages, children, and noisy roo
 decisions about people: in the European Union, inferring emotion at work or in education is
 prohibited (Regulation (EU) 2024/1689, Article 5(1)(f)).
 """
+
+
+def _results(card: Card) -> str:
+    """Return a model's results, and how they came about, for its `README.md`."""
+    if not card.evaluation:
+        return "It has not been tested, so its answers deserve no trust yet."
+    protocols = [row.protocol for row in card.evaluation]
+    commands = list(dict.fromkeys(row.command for row in card.evaluation if row.command))
+    told = []
+    if any("#" in protocol for protocol in protocols):
+        told.append(
+            "`…#k` is this model's own test: on the k-th group of the protocol's recordings alone, "
+            "which it has not learned from. Another group may be easier or harder."
+        )
+    told.append(
+        "Mean ± sd over seeds, if there are several; `random-80-20` shares speakers between "
+        "training and test and flatters every model, all others test on what the model has never "
+        "heard."
+    )
+    if commands:
+        told.append(
+            "Cross-validation trains a new model per fold with this model's recipe "
+            f"(`{card.training.recipe}`); the weights here were trained once more, for use. Print "
+            "the figures again with"
+        )
+    words = textwrap.fill(" ".join(told), 100)
+    again = "\n".join(f"    {command}" for command in commands)
+    return "\n\n".join(part for part in (results_table(card), words, again) if part)
 
 
 # Hugging Face's identifiers of the licences that the corpora carry.

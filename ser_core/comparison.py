@@ -6,6 +6,7 @@ whole. So speakers, not clips, are what chance draws here: intervals are bootstr
 ICASSP; Field & Welsh 2007, "Bootstrapping clustered data", J. R. Statist. Soc. B 69: 369–390).
 """
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,8 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, stdtrit
 
-from ser_core import audio, heldout
-from ser_core.card import Card
+from ser_core import audio, evaluation, heldout
+from ser_core.card import GROUP, Card, Evaluation, base_of
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
 from ser_core.splits import PROTOCOLS
@@ -162,11 +163,63 @@ def protocols(cards: Iterable[Card]) -> list[str]:
     found = dict.fromkeys(row.protocol for card in cards for row in card.evaluation)
     order = list(PROTOCOLS)
 
-    def place(protocol: str) -> tuple[bool, bool, int]:
-        base, _, voice = protocol.partition("+")
-        return protocol.startswith("random"), bool(voice), order.index(base)
+    def place(protocol: str) -> tuple:
+        base = base_of(protocol)
+        return base.startswith("random"), base != protocol, order.index(base), "#" in protocol
 
     return sorted(found, key=place)
+
+
+def in_group(card: Card, table: pd.DataFrame, protocol: str) -> Evaluation | None:
+    """Return how a model that was measured by a whole protocol did on one group (fold) of it.
+
+    So it can stand beside a model that was trained once, and tested on that group alone.
+
+    Args:
+        card: of the model.
+        table: as `heldout.read` gives it of the model.
+        protocol: with the group, as `card.of_group` names it.
+
+    Returns:
+        A row without shares of what was answered (NaN), which nothing is kept of; None if the
+        protocol names no group, or the model was not measured by it.
+    """
+    base = base_of(protocol)
+    whole = next((row for row in card.evaluation if row.protocol == base), None)
+    group = GROUP.fullmatch(protocol.removeprefix(base))
+    if not whole or not group:
+        return None
+    found = table[(table.protocol == base) & (table.fold == int(group[1]) - 1)]
+    if found.empty:
+        return None
+    labels = list(heldout.labels_of(found))
+    reports = [
+        evaluation.report(
+            pd.Index(labels).get_indexer(run.emotion), run[labels].to_numpy(), tuple(labels)
+        )
+        for _, run in found.groupby("seed")
+    ]
+    spread = {"ddof": 1} if len(reports) > 1 else {}
+    uar, accuracy = (
+        np.array([getattr(r, score) for r in reports]) for score in ("uar", "accuracy")
+    )
+    return replace(
+        whole,
+        protocol=protocol,
+        seeds=len(reports),
+        n=reports[0].n,
+        uar=float(uar.mean()),
+        uar_sd=float(uar.std(**spread)),
+        accuracy=float(accuracy.mean()),
+        accuracy_sd=float(accuracy.std(**spread)),
+        macro_f1=float(np.mean([report.macro_f1 for report in reports])),
+        ece=float(np.mean([report.ece for report in reports])),
+        coverage=math.nan,
+        selective_accuracy=math.nan,
+        recall={},
+        uar_by_sex={},
+        robustness=(),
+    )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import multiprocessing.connection
 import os
 import shlex
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -15,15 +14,13 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 from pydantic import TypeAdapter
 
-from ser_core import cluster, dataset, evaluation, folds, heldout, splits
-from ser_core.card import Evaluation, Robustness
+from ser_core import cluster, dataset, folds, splits
+from ser_core.card import Evaluation
 from ser_core.corpora import ready_made
 from ser_core.errors import UndertoneError
-from ser_core.folds import FoldResult
+from ser_core.figures import FoldResult
 from ser_core.hyperparameters import CLASSICAL
 from ser_core.recipe import Recipe
 
@@ -170,118 +167,6 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def summarise(
-    recipe: Recipe,
-    protocol: str,
-    manifest: pd.DataFrame,
-    results: list[FoldResult],
-    command: str,
-) -> Evaluation:
-    """Return a row for the model card: means of folds within a seed, mean and sd over seeds.
-
-    The calibration error is that of all folds of a seed together: of the 300 clips of one fold,
-    answers that are calibrated perfectly would show one of 5 points or so by chance.
-
-    Args:
-        recipe: the results'.
-        protocol: the results'.
-        manifest: with the recordings.
-        results: of `crossval`, all folds of each seed.
-        command: what prints the row.
-    """
-    seeds = sorted({result.seed for result in results})
-
-    def by_seed(name: str) -> np.ndarray:
-        return np.array(
-            [np.mean([getattr(r, name) for r in results if r.seed == seed]) for seed in seeds]
-        )
-
-    by_sex = defaultdict(list)
-    for result in results:
-        for sex, found in result.confusion_by_sex.items():
-            by_sex[sex].append(found)
-    uar, accuracy = by_seed("uar"), by_seed("accuracy")
-    answered = [result.coverage * result.n for result in results]
-    right = [result.selective_accuracy for result in results]
-    spread = {"ddof": 1} if len(seeds) > 1 else {}
-    return Evaluation(
-        protocol=protocol,
-        corpus=recipe.data.corpus,
-        labels=len(recipe.labels),
-        seeds=len(seeds),
-        n=sum(result.n for result in results if result.seed == seeds[0]),
-        uar=float(uar.mean()),
-        uar_sd=float(uar.std(**spread)),
-        accuracy=float(accuracy.mean()),
-        accuracy_sd=float(accuracy.std(**spread)),
-        macro_f1=float(by_seed("macro_f1").mean()),
-        ece=float(np.mean([_calibration_error(recipe, manifest, results, s) for s in seeds])),
-        coverage=sum(answered) / sum(result.n for result in results),
-        selective_accuracy=float(np.average(right, weights=answered)) if any(answered) else 1.0,
-        recall=dict(
-            zip(recipe.labels, _recall([result.confusion for result in results]), strict=True)
-        ),
-        robustness=_robustness(results),
-        uar_by_sex={sex: float(np.mean(_recall(found))) for sex, found in by_sex.items()},
-        fold_seconds=float(np.median([result.seconds for result in results])),
-        command=command,
-    )
-
-
-def _calibration_error(
-    recipe: Recipe, manifest: pd.DataFrame, results: list[FoldResult], seed: int
-) -> float:
-    answers = {}
-    for result in results:
-        if result.seed == seed:
-            answers |= result.predictions
-    truth = pd.Series(dataset.truth(manifest, recipe), index=manifest.id)
-    return evaluation.expected_calibration_error(
-        truth[list(answers)].to_numpy(), np.array(list(answers.values()))
-    )
-
-
-def _robustness(results: list[FoldResult]) -> tuple[Robustness, ...]:
-    measured = [result.robustness for result in results if result.robustness]
-    if not measured:
-        return ()
-    from ser_core import robustness  # loads what only those who measure it need
-
-    return robustness.pooled(measured)
-
-
-def _recall(confusions: list[list[list[int]]]) -> list[float]:
-    total = np.sum(confusions, axis=0)
-    return (total.diagonal() / np.maximum(total.sum(axis=1), 1)).tolist()
-
-
-def heldout_table(
-    recipe: Recipe, protocol: str, manifest: pd.DataFrame, results: list[FoldResult]
-) -> pd.DataFrame:
-    """Return what was heard in each recording of each test part under each seed.
-
-    Args:
-        recipe: the results'.
-        protocol: the results'.
-        manifest: with the recordings.
-        results: of `crossval`.
-
-    Returns:
-        The columns of `heldout.COLUMNS`, then for each label its probability, float32.
-    """
-    parts = [
-        pd.DataFrame.from_dict(
-            result.predictions, orient="index", columns=recipe.labels, dtype="float32"
-        )
-        .rename_axis("id")
-        .reset_index()
-        .assign(recipe=recipe.digest, protocol=protocol, seed=result.seed, fold=result.fold)
-        for result in results
-    ]
-    known = manifest[["id", "speaker", "sex", "emotion"]]
-    return pd.concat(parts).merge(known, on="id")[[*heldout.COLUMNS, *recipe.labels]]
 
 
 def command(

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,44 +10,15 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from ser_core import dataset, evaluation, profile, splits, writing
+from ser_core import dataset, evaluation, figures, profile, splits, writing
 from ser_core.card import Robustness
 from ser_core.errors import UndertoneError
+from ser_core.figures import FoldResult
 from ser_core.hyperparameters import CLASSICAL
 from ser_core.recipe import Recipe
 
 if TYPE_CHECKING:
     from ser_core.training import Fitted
-
-
-@dataclass(frozen=True)
-class FoldResult:
-    """What one fold gave under one seed; scores are fractions on the test part.
-
-    `predictions` maps each test utterance's id to its calibrated probabilities, in the order of
-    the recipe's labels; `robustness` is empty if it was not asked for.
-    """
-
-    seed: int
-    fold: int
-    n: int
-    uar: float
-    accuracy: float
-    macro_f1: float
-    ece: float
-    coverage: float
-    selective_accuracy: float
-    validation_uar: float
-    epoch: int
-    temperature: float
-    threshold: float
-    seconds: float
-    parameters: int
-    environment: dict[str, str]
-    confusion: list[list[int]]
-    confusion_by_sex: dict[str, list[list[int]]]
-    predictions: dict[str, list[float]]
-    robustness: tuple[Robustness, ...] = ()
 
 
 _RESULT = TypeAdapter(FoldResult)
@@ -77,58 +48,13 @@ def run(
             events = _file(seed, fold, folder).with_suffix(".jsonl")
             shutil.copyfile(Path(scratch) / "events.jsonl", events)
         changed = _robustness(recipe, data, split, fitted, Path(scratch)) if robustness else ()
-    probabilities = training.predict_clips(fitted, data, split.test)
-    result = FoldResult(
-        seed=seed,
-        fold=fold,
-        **_scores(
-            recipe,
-            data.manifest.iloc[split.test],
-            probabilities,
-            fitted.selective.threshold,
-        ),
-        validation_uar=fitted.validation.uar,
-        epoch=fitted.epoch,
-        temperature=fitted.temperature,
-        threshold=fitted.selective.threshold,
-        seconds=round(fitted.seconds, 1),
-        parameters=fitted.parameters,
-        environment=training.environment(recipe),
-        robustness=changed,
-    )
+    result = training.tested(recipe, data, split, fitted, seed=seed, fold=fold, robustness=changed)
     if fitted.network is not None:
         population = training.mean_voice(fitted, data, training.learned_from(recipe, split))
         file = _file(seed, fold, folder).with_suffix(".npz")
         _keep_embeddings(fitted, data, split.test, population, file)
     writing.write_json(_file(seed, fold, folder), asdict(result))
     return result
-
-
-def _scores(
-    recipe: Recipe, manifest: pd.DataFrame, probabilities: np.ndarray, threshold: float
-) -> dict:
-    """Return the fields of a `FoldResult` that depend on the test part's probabilities."""
-    truth = dataset.truth(manifest, recipe)
-    scores = evaluation.report(truth, probabilities, recipe.labels)
-    answered = evaluation.selective(truth, probabilities, threshold)
-    return {
-        "n": scores.n,
-        "uar": scores.uar,
-        "accuracy": scores.accuracy,
-        "macro_f1": scores.macro_f1,
-        "ece": scores.ece,
-        "coverage": answered.coverage,
-        "selective_accuracy": answered.accuracy,
-        "confusion": scores.confusion,
-        "confusion_by_sex": {
-            sex: evaluation.confusion(truth[who], probabilities[who], recipe.labels).tolist()
-            for sex, who in manifest.groupby("sex").indices.items()
-        },
-        "predictions": {
-            name: [round(float(p), 5) for p in row]
-            for name, row in zip(manifest.id, probabilities, strict=True)
-        },
-    }
 
 
 def _keep_embeddings(
@@ -218,7 +144,7 @@ def _with_voice(
     probabilities = evaluation.mean_by_clip(
         evaluation.probabilities_of(changed, result.temperature), window_row, rows
     )
-    scores = _scores(recipe, manifest.iloc[rows], probabilities, result.threshold)
+    scores = figures.scores_of(recipe, manifest.iloc[rows], probabilities, result.threshold)
     # Changed recordings were heard without the voice.
     return replace(result, **scores, robustness=())
 

@@ -21,7 +21,7 @@ def write(tables: Iterable[pd.DataFrame], path: Path) -> None:
     """Write tables of one recipe into one file.
 
     Args:
-        tables: from `crossval.heldout_table`.
+        tables: from `figures.heldout_table`.
         path: the file.
 
     Raises:

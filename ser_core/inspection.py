@@ -17,7 +17,7 @@ import numpy as np
 
 from ser_core import bundle
 from ser_core.bundle import HELDOUT, BundleError
-from ser_core.card import VOICE, Card
+from ser_core.card import GROUP, VOICE, Card, base_of
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 
@@ -83,8 +83,9 @@ def check_card(card: Card) -> None:
     if not 0 <= card.threshold <= 1:
         raise BundleError(f"card.json: threshold: {card.threshold} is not between 0 and 1")
     for row in card.evaluation:
-        base, plus, voice = row.protocol.partition("+")
-        if base not in PROTOCOLS or (plus and not VOICE.fullmatch(plus + voice)):
+        base = base_of(row.protocol)
+        more = row.protocol.removeprefix(base)
+        if base not in PROTOCOLS or (more and not (VOICE.fullmatch(more) or GROUP.fullmatch(more))):
             raise BundleError(f"card.json: evaluation: no protocol is called '{row.protocol[:40]}'")
         shares = (
             row.uar, row.uar_sd, row.accuracy, row.accuracy_sd, row.macro_f1, row.ece, row.coverage,

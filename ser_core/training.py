@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ser_core import bundle, classical, corpora, evaluation, splits, teacher, warm_start
-from ser_core.card import Card, Evaluation, Provenance
+from ser_core import bundle, classical, corpora, evaluation, figures, splits, teacher, warm_start
+from ser_core.card import Card, Evaluation, Provenance, Robustness, of_group
 from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
+from ser_core.figures import FoldResult
 from ser_core.hyperparameters import CLASSICAL, Deep
 from ser_core.recipe import Recipe
 from ser_core.writing import write_json
@@ -117,6 +118,9 @@ def train(
         _measure(run_dir, recipe, data, split, fitted)
         if fitted.network is None:
             return None
+        if protocol:
+            row, table = _own_test(recipe, data, split, fitted, protocol, fold)
+            evaluations, heldout_tables = (*evaluations, row), (*heldout_tables, table)
         card = describe(recipe, data, split, fitted, evaluations)
         for left in run_dir.glob(".model-*"):  # by a process that was killed while it saved
             shutil.rmtree(left, ignore_errors=True)
@@ -132,6 +136,47 @@ def train(
             f"{error.filename or run_dir} cannot be written: {error.strerror or error}; what was "
             "trained so far is kept: mend that and go on with --resume"
         ) from None
+
+
+def _own_test(
+    recipe: Recipe, data: Dataset, split: splits.Split, fitted: Fitted, protocol: str, fold: int
+) -> tuple[Evaluation, pd.DataFrame]:
+    """Return a model's own test as a row for its card, and as a table of its answers."""
+    several = splits.fold_count(protocol) > 1
+    name = of_group(protocol, fold) if several else protocol
+    found = tested(recipe, data, split, fitted, seed=recipe.training.seed, fold=fold)
+    return (
+        figures.summarise(recipe, name, data.manifest, [found], command=""),
+        figures.heldout_table(recipe, name, data.manifest, [found]),
+    )
+
+
+def tested(
+    recipe: Recipe,
+    data: Dataset,
+    split: splits.Split,
+    fitted: Fitted,
+    *,
+    seed: int,
+    fold: int,
+    robustness: tuple[Robustness, ...] = (),
+) -> FoldResult:
+    """Return what a fitted model, under some seed, makes of a fold's test part."""
+    probabilities = predict_clips(fitted, data, split.test)
+    threshold = fitted.selective.threshold
+    return FoldResult(
+        seed=seed,
+        fold=fold,
+        **figures.scores_of(recipe, data.manifest.iloc[split.test], probabilities, threshold),
+        validation_uar=fitted.validation.uar,
+        epoch=fitted.epoch,
+        temperature=fitted.temperature,
+        threshold=threshold,
+        seconds=round(fitted.seconds, 1),
+        parameters=fitted.parameters,
+        environment=environment(recipe),
+        robustness=robustness,
+    )
 
 
 def _open(

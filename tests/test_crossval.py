@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from ser_core import crossval, dataset, folds, profile, recipe, splits
+from ser_core import crossval, dataset, figures, folds, profile, recipe, splits
 from ser_core.card import Robustness
 from ser_core.errors import UndertoneError
 from ser_core.robustness import CONDITIONS
@@ -67,14 +67,14 @@ def test_cross_validation_measures_keeps_and_summarises(tmp_path):
     assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
 
     manifest = dataset.select(loaded)
-    row = crossval.summarise(loaded, "random-80-20", manifest, results, "command")
+    row = figures.summarise(loaded, "random-80-20", manifest, results, "command")
     assert row.ece == pytest.approx(np.mean([result.ece for result in results]), abs=1e-3)
     half = [dict(list(results[0].predictions.items())[part]) for part in (slice(6), slice(6, 13))]
     folds_of_one = [
         dataclasses.replace(results[0], fold=fold, ece=1.0, predictions=answers)
         for fold, answers in enumerate(half)
     ]
-    together = crossval.summarise(loaded, "random-80-20", manifest, folds_of_one, "command")
+    together = figures.summarise(loaded, "random-80-20", manifest, folds_of_one, "command")
     assert together.ece == pytest.approx(results[0].ece, abs=1e-3), "of all folds together"
     assert row.uar == pytest.approx(np.mean([result.uar for result in results]))
     total = np.sum([result.confusion for result in results], axis=0)
@@ -97,7 +97,7 @@ def test_the_robustness_of_seed_0_is_measured_when_it_is_asked_for(tmp_path):
     arguments = (loaded, "random-80-20", tmp_path)
     manifest = dataset.select(loaded)
     before = [folds.run(*arguments[:2], s, 0, tmp_path, robustness=False) for s in (0, 1)]
-    assert not crossval.summarise(*arguments[:2], manifest, before, "command").robustness
+    assert not figures.summarise(*arguments[:2], manifest, before, "command").robustness
     assert folds.kept(0, 0, tmp_path, robustness=True) is None
     measured = folds.run(*arguments[:2], 0, 0, tmp_path, robustness=True)
     # Of seed 1 it is not asked for: nothing is left to run.
@@ -105,7 +105,7 @@ def test_the_robustness_of_seed_0_is_measured_when_it_is_asked_for(tmp_path):
     assert [bool(result.robustness) for result in results] == [True, False]
     assert results[0] == measured and measured.uar == before[0].uar
     assert crossval.crossval(*arguments, seeds=2, jobs=1) == results, "it is kept"
-    row = crossval.summarise(*arguments[:2], manifest, results, "command")
+    row = figures.summarise(*arguments[:2], manifest, results, "command")
     assert [each.condition for each in row.robustness] == [each.name for each in CONDITIONS]
     assert row.robustness == results[0].robustness
     path = tmp_path / "document.json"

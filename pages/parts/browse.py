@@ -11,6 +11,7 @@ from pages.parts.answer import named
 from pages.parts.hearing import plain, recognizer
 from pages.parts.playhead import playhead
 from ser_core import audio, heard, plots, plots_over_time, plots_window, unheard
+from ser_core.card import base_of
 from ser_core.corpora import ready_made
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
@@ -101,6 +102,11 @@ def measured(protocol: str) -> str:
     """Say in a sentence whose answers those of a protocol of `unheard.answers` are."""
     if protocol == unheard.UNSEEN_CORPUS:
         return "The model was not trained on any of these recordings (unseen corpus)."
+    if protocol != base_of(protocol):  # of its own test
+        return (
+            "Answers are the model's own, about people whom it has never heard: those of its test "
+            f"({protocol})."
+        )
     return (
         "Answers are those of models that were trained in the same way, but never heard the "
         f"speaker ({protocol}: {PROTOCOLS[protocol]})."

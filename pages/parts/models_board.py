@@ -1,5 +1,6 @@
 """How well the models hear: all of them by one protocol, and two of them against each other."""
 
+import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -41,12 +42,7 @@ def show(models: Mapping[str, Model], used: str) -> None:
         format_func=lambda name: f"{name}: {protocol_in_words(name, PROTOCOLS)}",
         key="protocol",
     )
-    rows = {
-        name: row
-        for name, model in models.items()
-        for row in model.card.evaluation
-        if row.protocol == protocol
-    }
+    rows = {name: row for name, model in models.items() if (row := _measured(model, protocol))}
     ranked = sorted(rows, key=lambda name: -rows[name].uar)
     intervals = {name: _known_interval(name, protocol) for name in ranked}
     alike = len({row.labels for row in rows.values()}) == 1
@@ -77,6 +73,19 @@ def show(models: Mapping[str, Model], used: str) -> None:
     _compare(protocol, [name for name in ranked if _has(name, protocol)])
 
 
+def _measured(model: Model, protocol: str) -> Evaluation | None:
+    """Return how a model did by a protocol; on one group of it, from what is kept of all."""
+    for row in model.card.evaluation:
+        if row.protocol == protocol:
+            return row
+    try:
+        return comparison.in_group(
+            model.card, _heldout(model.name, shelf.stamp(model.name)), protocol
+        )
+    except UndertoneError:
+        return None  # a damaged table is told of where the model is looked at
+
+
 def _row(
     name: str, row: Evaluation, found: Interval | None, used: str, *, alike: bool
 ) -> dict[str, str]:
@@ -87,10 +96,14 @@ def _row(
         "Model": f"**{plain(name)}**{' (in use)' if name == used else ''}",
         "Right": accuracy,
         "UAR": f"{uar}{span}",
-        "Answered": share(row.coverage),
-        "Right when answered": share(row.selective_accuracy),
+        "Answered": _known_share(row.coverage),
+        "Right when answered": _known_share(row.selective_accuracy),
     }
     return cells if alike else cells | {"Emotions": str(row.labels)}
+
+
+def _known_share(value: float) -> str:
+    return "–" if math.isnan(value) else share(value)
 
 
 def _what_it_is(model: Model) -> dict[str, str]:

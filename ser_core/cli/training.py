@@ -130,7 +130,7 @@ def crossval(
 ) -> None:
     """Measure a recipe by a protocol: every fold under every seed; goes on where it stopped."""
     from ser_core import crossval as protocols
-    from ser_core import dataset, splits
+    from ser_core import dataset, figures, splits
     from ser_core import folds as fold_results
     from ser_core import heldout as heldouts
     from ser_core import recipe as recipes
@@ -150,7 +150,7 @@ def crossval(
             loaded, on_clip=lambda total: show_progress(progress, clips, total=total, advance=1)
         )
 
-        def on_fold(result: fold_results.FoldResult, total: int) -> None:
+        def on_fold(result: figures.FoldResult, total: int) -> None:
             show_progress(progress, folds, total=total, advance=1)
             progress.console.print(
                 f"seed {result.seed} fold {result.fold}: UAR {result.uar:.1%}, accuracy "
@@ -168,7 +168,7 @@ def crossval(
             on_fold=on_fold,
         )
     if heldout:
-        table = protocols.heldout_table(loaded, protocol, data.manifest, results)
+        table = figures.heldout_table(loaded, protocol, data.manifest, results)
         try:
             heldouts.write([table], heldout)
         except OSError as error:
@@ -179,11 +179,11 @@ def crossval(
     command = protocols.command(
         recipe, protocol, seeds, voices=known_from, robustness=robustness, settings=settings
     )
-    rows = [protocols.summarise(loaded, protocol, data.manifest, results, command)]
+    rows = [figures.summarise(loaded, protocol, data.manifest, results, command)]
     for clips in known_from:
         known = fold_results.with_voice(loaded, results, folder, clips=clips)
         named = with_voice(protocol, clips)
-        rows.append(protocols.summarise(loaded, named, data.manifest, known, command))
+        rows.append(figures.summarise(loaded, named, data.manifest, known, command))
     if as_json:
         print_json(protocols.document(loaded, rows, results))
         return

@@ -76,6 +76,11 @@ def suit(spec: Features) -> bool:
     return all(getattr(spec, field, None) == made for field, made in _MADE.items())
 
 
+def teach(spec: Features) -> bool:
+    """Say whether features of a recipe can be had from the spectrograms, if only by a guess."""
+    return isinstance(spec, FbankSpec) or suit(spec)
+
+
 def windows(ids: list[str], spec: Features) -> np.ndarray:
     """Return one window for each id, as `features.windows` would make it of the recording.
 
