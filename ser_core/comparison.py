@@ -159,13 +159,16 @@ def in_words(first: str, second: str, found: Difference) -> str:
 
 
 def protocols(cards: Iterable[Card]) -> list[str]:
-    """Return the protocols that models were measured by, those with unseen speakers first."""
+    """Return the protocols that models were measured by: those with unseen speakers first.
+
+    Groups of one follow it, known voices come after all of these.
+    """
     found = dict.fromkeys(row.protocol for card in cards for row in card.evaluation)
     order = list(PROTOCOLS)
 
     def place(protocol: str) -> tuple:
         base = base_of(protocol)
-        return base.startswith("random"), base != protocol, order.index(base), "#" in protocol
+        return base.startswith("random"), "+" in protocol, order.index(base), "#" in protocol
 
     return sorted(found, key=place)
 

@@ -188,8 +188,8 @@ def readme(name: str, card: Card, format: Format, program: str) -> str:
 {card.description}
 
 It hears emotion as actors portray it, not what anyone feels, and must not decide about people. The
-weights are under {card.licence}. What is known about the model, its results by protocol and its
-limits, is in `MODEL_CARD.md`.
+licence of the weights: {card.licence}. What is known about the model, its results by protocol and
+its limits, is in `MODEL_CARD.md`.
 
 ## From sound to input
 
@@ -235,9 +235,15 @@ of 1; of these, Kaldi's 80 log mel filter banks (25 ms every 10 ms, no dither), 
 the window, followed by zeros if the window is short. The input is float32, windows × {shape}.
 Undertone computes it: `ser_core.features.windows(clip, spec)`."""
 _DESCRIPTORS_IN_WORDS = """\
-Mono at {sample_rate} Hz, cut into windows of {seconds:.2f} s that overlap by half, of which
-acoustic descriptors are computed with the settings below. The input is float32, windows × {shape}.
-Undertone computes it: `ser_core.features.windows(clip, spec)`."""
+Mono at {sample_rate} Hz. Silence at both ends, more than {trim_db} dB below the loudest frame, is
+cut off. The rest is cut into windows of {seconds:.2f} s that overlap by half, each scaled to a peak
+of 1; of these, the descriptors named below one after the other, as librosa computes them from a
+spectrogram of {n_fft} samples every {hop_length} (Hann window, frames centred): MFCC and log-mel of
+decibels relative to the window's maximum, none lower than -80; chroma and tonnetz with the tuning
+0; spectral contrast with 5 octaves; the slope of MFCC over nine frames. Statistics over a window's
+frames are pooled, if any are named; if not, a short window is filled up in front, with zeros
+(log-mel: -80). The input is float32, windows × {shape}. Undertone computes it:
+`ser_core.features.windows(clip, spec)`."""
 _HOW = {
     FeatureSpec: _LOG_MEL_IN_WORDS,
     FbankSpec: _FBANK_IN_WORDS,

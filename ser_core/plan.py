@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import pandas as pd
 
@@ -19,6 +20,8 @@ from ser_core.recognizer import QUICK_MODEL, model_folders, runs_dir
 from ser_core.splits import PROTOCOLS, Split
 
 LEAKY = "random-80-20"
+# How fast recipes were trained beforehand; see `benchmarks/epoch.py`.
+EPOCHS = Path(__file__).parent.parent / "benchmarks" / "results" / "epoch.json"
 
 
 class PlanError(UndertoneError):
@@ -29,7 +32,8 @@ class PlanError(UndertoneError):
 class Speed:
     """How fast something like it was trained before: seconds a clip and epoch, and in which run.
 
-    Of a baseline, which has no epochs, seconds a clip.
+    Of a baseline, which has no epochs, seconds a clip. Without a run, it is what we have measured
+    beforehand, on two cores of another computer.
     """
 
     seconds: float
@@ -154,11 +158,14 @@ def starts(loaded: Recipe) -> list[str]:
 
 
 def speed(loaded: Recipe, runs: Sequence[str]) -> Speed | None:
-    """Return how fast the same network over the same features was trained here.
+    """Return how fast the same network over the same features was trained here, or else by us.
 
     Args:
         loaded: a recipe.
         runs: names of runs, the latest first; one that is not over yet counts as well.
+
+    Returns:
+        None if neither is known.
     """
     wanted = _work(_plain(loaded))
     for name in runs:
@@ -172,6 +179,11 @@ def speed(loaded: Recipe, runs: Sequence[str]) -> Speed | None:
             seconds = read_json(folder / "metrics.json").get("seconds")
         if seconds:
             return Speed(seconds / clips, name)
+    for name, measured in read_json(EPOCHS).items():
+        known = shipped().get(name)
+        if known and _work(_plain(known)) == wanted:
+            shown = len(known.augmentation.variants) + 1 if known.training.whole_epochs else 1
+            return Speed(measured["s"] / measured["windows"] * shown, "")
     return None
 
 

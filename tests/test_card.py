@@ -8,11 +8,13 @@ from ser_core.card import (
     Robustness,
     headline,
     model_card,
+    of_group,
     protocol_in_words,
     results_in_words,
     results_table,
     with_voice,
 )
+from ser_core.errors import UndertoneError
 from ser_core.inspection import check_card
 from ser_core.splits import PROTOCOLS
 from tests.helpers import ROOT
@@ -88,6 +90,16 @@ def test_a_protocol_with_a_voice_in_words(card, clips, named, says):
     assert protocol == f"ravdess-5fold+{named}"
     assert protocol_in_words(protocol, PROTOCOLS) == f"each speaker known from {says}"
     check_card(dataclasses.replace(card, evaluation=(row(protocol),)))
+
+
+def test_a_group_of_a_protocol_in_words(card):
+    protocol = of_group("ravdess-5fold", 1)
+    assert protocol == "ravdess-5fold#2"
+    assert protocol_in_words(protocol, PROTOCOLS).endswith("RAVDESS actors; fold 2 alone")
+    check_card(dataclasses.replace(card, evaluation=(row(protocol),)))
+    for wrong in ("ravdess-5fold#", "ravdess-5fold#0", "ravdess-5fold#2+voice(8)", "guess#2"):
+        with pytest.raises(UndertoneError, match="no protocol is called"):
+            check_card(dataclasses.replace(card, evaluation=(row(wrong),)))
 
 
 def test_the_card_says_what_a_network_began_with(card):

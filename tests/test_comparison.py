@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,6 +36,19 @@ def test_the_interval_holds_the_score():
     found = comparison.interval(table(0.6))
     assert found.low < found.uar < found.high and found.speakers == 20
     assert 0.5 < found.uar < 0.7 and found.high - found.low < 0.15
+
+
+def test_a_whole_protocol_can_be_looked_at_in_one_group():
+    right, wrong = table(1.0), table(0.0)
+    both = pd.concat([right, wrong.assign(fold=1), right.assign(fold=1, seed=1)])
+    card = Recognizer.from_name("swift").card
+    card = dataclasses.replace(card, evaluation=(row("ravdess-5fold"),))
+    first, second = (comparison.in_group(card, both, f"ravdess-5fold#{group}") for group in (1, 2))
+    assert (first.protocol, first.seeds, first.uar, first.n) == ("ravdess-5fold#1", 1, 1, 480)
+    assert (second.seeds, second.uar, second.accuracy) == (2, 0.5, 0.5)
+    assert second.uar_sd == pytest.approx(0.5**0.5) and np.isnan(second.coverage)
+    for protocol in ("ravdess-5fold#3", "ravdess-5fold", "ravdess-6fold#1"):
+        assert comparison.in_group(card, both, protocol) is None
 
 
 def test_nothing_wrong_is_certain():

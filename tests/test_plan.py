@@ -196,5 +196,15 @@ def test_other_networks_tell_nothing(runs):
     assert plan.speed(SVM, runs) is None and plan.parameters(SVM, runs) is None
 
 
+def test_before_the_first_run_what_we_measured_tells_the_speed():
+    measured = json.loads(plan.EPOCHS.read_text("utf-8"))
+    for name, shown in (("swift", 1), ("cnn-lstm-six", 6)):
+        found = plan.speed(recipe.load(name, ["training.epochs=7"]), [])
+        each = measured[name]["s"] / measured[name]["windows"]
+        assert found == plan.Speed(pytest.approx(shown * each), ""), "of each clip, all variants"
+    assert plan.speed(recipe.load("swift", ["training.batch_size=64"]), []) is None
+    assert plan.speed(SVM, []) is None
+
+
 def test_the_shipped_model_is_known(runs):
     assert plan.parameters(recipe.load("swift"), []) > 100_000

@@ -16,6 +16,8 @@ from ser_core import (
     dataset,
     extraction,
     fitting,
+    heldout,
+    inspection,
     networks,
     recipe,
     splits,
@@ -272,9 +274,38 @@ def test_a_run_folder_says_everything(tmp_path):
         assert list(of_part.id) == split[part]
         heard = of_part[list(loaded.labels)].idxmax(axis=1)
         assert (heard == of_part.emotion).mean() == pytest.approx(metrics[part]["accuracy"])
+    kept = bundle.read_card(run / "model").evaluation
+    assert [row.protocol for row in kept] == ["random-80-20"]
+    assert kept[0].accuracy == pytest.approx(metrics["test"]["accuracy"]) and kept[0].n == 13
+    answers = heldout.read(run / "model")
+    assert sorted(answers.id) == sorted(split["test"]) and set(answers.protocol) == {"random-80-20"}
     assert metrics["temperature"] != 1
     confidence = found[list(loaded.labels)].max(axis=1).groupby(found.calibrated).mean()
     assert confidence[True] != pytest.approx(confidence[False])
+
+
+def test_a_test_on_one_group_is_called_so(tmp_path, monkeypatch):
+    groups = [[f"ravdess-0{actor}" for actor in group] for group in ((1, 2), (3, 4), (5, 6, 7, 8))]
+    monkeypatch.setitem(splits._SPEAKERS, "ravdess-5fold", groups)
+    loaded = recipe.load("swift", [*TOY, "training.epochs=2"])
+    data, run = dataset.load(loaded), tmp_path / "run"
+    card = training.train(loaded, data, run, protocol="ravdess-5fold", fold=1)
+    (own,) = card.evaluation
+    assert own.protocol == "ravdess-5fold#2" and own.n == 16
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert own.uar == pytest.approx(metrics["test"]["uar"])
+    assert set(heldout.read(run / "model").speaker) == {"ravdess-03", "ravdess-04"}
+    inspection.check_card(card)
+    text = (run / "model" / "README.md").read_text()
+    assert "| `ravdess-5fold#2`, 1 seed | 4 |" in text and "this model's own test" in text
+    assert "Print the figures again" not in text
+
+
+def test_a_model_without_a_test_says_so(tmp_path):
+    loaded = recipe.load("swift", [*TOY, "training.epochs=1"])
+    card = training.train(loaded, dataset.load(loaded), tmp_path / "run")
+    assert not card.evaluation and not (tmp_path / "run" / "model" / bundle.HELDOUT).exists()
+    assert "has not been tested" in (tmp_path / "run" / "model" / "README.md").read_text()
 
 
 def test_a_fold_that_is_not_there_gets_a_sentence(tmp_path):

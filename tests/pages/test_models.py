@@ -123,6 +123,21 @@ def test_models_are_ranked_and_compared(mine, page):
     assert "swift: UAR 60%" in alt and "mine: UAR 54%" in alt
 
 
+def test_a_model_stands_beside_others_on_the_group_that_tested_it(mine, page):
+    card, table = bundle.read_card(mine), heldout.read(mine)
+    group = table[(table.protocol == "ravdess-5fold") & (table.fold == 1) & (table.seed == 0)]
+    heldout.write([group.assign(protocol="ravdess-5fold#2")], mine / bundle.HELDOUT)
+    own = replace(card.evaluation[0], protocol="ravdess-5fold#2", seeds=1, uar=0.123)
+    bundle.write_card(replace(card, evaluation=(own,)), mine)
+    page.run()
+    assert "Not measured this way: mine" in said(page)
+    page.selectbox(key="protocol").select("ravdess-5fold#2").run()
+    shown = page.table[0].value
+    assert list(shown["Model"]) == ["**swift** (in use)", "**mine**"]
+    assert shown["UAR"][1] == "12.3%" and shown["Answered"][0] == "–"
+    assert shown["Answered"][1].endswith("%") and "fold 2 alone" in page.selectbox[0].options[1]
+
+
 def test_guessing_is_drawn_for_each_number_of_emotions(mine, page):
     card = bundle.read_card(mine)
     rows = tuple(replace(row, labels=4) for row in card.evaluation)
