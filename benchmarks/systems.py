@@ -69,8 +69,8 @@ def table(rows: list[dict]) -> str:
     """Return the results as a Markdown table, in per cent."""
     lines = [
         "| recipe | labels | claimed | accuracy, random split | macro F1 | "
-        f"UAR, unseen speakers (`{UNSEEN}`) | parameters | s a fold |",
-        "|---|---|---|---|---|---|---|---|",
+        f"accuracy, unseen speakers (`{UNSEEN}`) | UAR there | parameters | s a fold |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         claim, unseen = row["published"], row.get(UNSEEN)
@@ -79,13 +79,15 @@ def table(rows: list[dict]) -> str:
         lines.append(
             f"| `{row['recipe']}` | {row['labels']} | {said} | "
             f"{_mean_sd(seen, 'accuracy')} | {100 * seen['macro_f1']:.1f} | "
-            f"{_mean_sd(unseen, 'uar') if unseen else 'not yet'} | {row['parameters']:,} | "
+            f"{_mean_sd(unseen, 'accuracy')} | {_mean_sd(unseen, 'uar')} | {row['parameters']:,} | "
             f"{seen['fold_seconds']:.0f} |"
         )
     return "\n".join(lines)
 
 
-def _mean_sd(row: dict, score: str) -> str:
+def _mean_sd(row: dict | None, score: str) -> str:
+    if row is None:
+        return "not yet"
     mean, seeds = f"{100 * row[score]:.1f}", row["seeds"]
     if seeds == 1:
         return f"{mean} (1 seed)"

@@ -54,7 +54,7 @@ class Data:
     """
 
     corpus: str = "ravdess"
-    channels: tuple[str, ...] = ("speech",)
+    channels: Annotated[tuple[Literal["speech", "song"], ...], Len(1)] = ("speech",)
     most_of_speaker: Annotated[int, Ge(0)] = 0
 
     @property
@@ -261,6 +261,9 @@ def _sentence(error: ValidationError) -> str:
         return f"the recipe has an unknown key '{key}'"
     if first["type"].startswith("missing"):
         return f"the recipe lacks the key '{key}'"
+    if first["type"] == "union_tag_invalid":
+        tag, allowed = first["ctx"]["tag"], first["ctx"]["expected_tags"]
+        return f"the recipe's '{key}.name' is '{tag}': allowed are {allowed}"
     message = first["msg"].removeprefix("Value error, ")
     if isinstance(first["input"], dict):  # what is wrong is not one value
         return f"the recipe's '{key}' will not do: {message}" if key else f"the recipe: {message}"
