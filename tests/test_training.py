@@ -234,6 +234,18 @@ def test_the_average_voice_is_in_every_mood_equally_often(monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("wanted", "expected"), [("true", [2, 2 / 3, 2 / 3, 2 / 3]), ("false", [1] * 4)]
+)
+def test_rare_emotions_count_as_much_as_frequent_ones(wanted, expected):
+    loaded = recipe.load("swift", [*TOY, f"training.class_weights={wanted}"])
+    features = extraction.FeatureSet(np.zeros((5, 188, 64), np.float32), np.arange(5), {})
+    truth = np.array([3, 1, 1, 1, 0])
+    chosen, targets, weights = labelled(loaded, truth, features, np.arange(4))
+    assert list(chosen) == [0, 1, 2, 3] and list(targets.argmax(axis=1)) == [3, 1, 1, 1]
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
+
+
 def test_a_run_folder_says_everything(tmp_path):
     loaded = recipe.load("swift", [*TOY, "training.epochs=3"])
     data = dataset.load(loaded)
