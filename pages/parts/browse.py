@@ -9,6 +9,7 @@ import streamlit as st
 from pages.parts import pictures, spoken
 from pages.parts.answer import named
 from pages.parts.hearing import plain, recognizer
+from pages.parts.library import speaker, speakers, title
 from pages.parts.playhead import playhead
 from ser_core import audio, heard, plots, plots_over_time, plots_window, unheard
 from ser_core.card import Card, base_of
@@ -166,6 +167,9 @@ def _table(manifest: pd.DataFrame) -> pd.DataFrame:
 
     As categories, thousands of rows are a fifth of the bytes.
     """
+    manifest = manifest.assign(
+        corpus=manifest.corpus.map(title), speaker=manifest.speaker.map(speakers(manifest))
+    )
     silent = ready_made.silent(manifest)
     columns = {"Play": np.where(silent, None, ":material/play_arrow: Play")}
     if manifest.emotion.any():
@@ -207,7 +211,11 @@ def _clip(row: pd.Series) -> str:
 
 
 def _told(row: pd.Series) -> str:
-    who = [row.speaker, row.sex, f"{row.age} years" if pd.notna(row.age) else ""]
+    who = [
+        row.speaker and speaker(row.corpus, row.speaker),
+        row.sex,
+        f"{row.age} years" if pd.notna(row.age) else "",
+    ]
     how = [f"{row.intensity} intensity" if row.intensity else ""]
     how += ["sung"] if row.channel == "song" else []
     return " · ".join(plain(part) for part in (row.sentence, *who, *how) if part)

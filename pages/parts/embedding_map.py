@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.parts import spoken
 from pages.parts.hearing import history, plain, recognizer
-from pages.parts.library import title
+from pages.parts.library import speaker, speakers, title
 from ser_core import embedding_map, heard, plots_corpora
 from ser_core.card import Card
 from ser_core.corpora import ready_made
@@ -66,7 +66,7 @@ def _show(manifest: pd.DataFrame) -> None:
     chosen = _chosen(manifest)
     figure = plots_corpora.embedding_map(
         points,
-        [title(name) for name in manifest.corpus] if colour == "corpus" else manifest[colour],
+        _groups(manifest, colour),
         names=_names(manifest),
         ids=manifest.id.tolist(),
         own=where,
@@ -113,6 +113,14 @@ def _choices(manifest: pd.DataFrame) -> tuple[str, str]:
     return colour, method
 
 
+def _groups(manifest: pd.DataFrame, colour: str) -> list[str]:
+    """Return what each point is coloured by, as people call it."""
+    if colour == "corpus":
+        return [title(name) for name in manifest.corpus]
+    values = manifest[colour]
+    return list(values.map(speakers(manifest)) if colour == "speaker" else values)
+
+
 def _names(manifest: pd.DataFrame) -> list[str]:
     return [spoken.who(row) for row in manifest.itertuples()]
 
@@ -146,7 +154,7 @@ def _clip(row: pd.Series) -> None:
     with st.container(border=True):
         left, right = st.columns([2, 3], gap="medium")
         with left:
-            st.markdown(f"{spoken.headed(row)}  \n{plain(spoken.speaker(row.corpus, row.speaker))}")
+            st.markdown(f"{spoken.headed(row)}  \n{plain(speaker(row.corpus, row.speaker))}")
             if row.sentence:
                 st.markdown(f"“{plain(row.sentence)}”")
             spoken.player(one, called, "map", autoplay=True)

@@ -12,10 +12,10 @@ import streamlit as st
 
 from pages.parts.answer import named
 from pages.parts.hearing import plain
-from pages.parts.library import title
+from pages.parts.library import speaker
 from pages.parts.playhead import playhead
 from ser_core import audio, plots_corpora, prosody
-from ser_core.corpora import CORPORA, ready_made
+from ser_core.corpora import ready_made
 from ser_core.emotions import EMOTIONS
 from ser_core.features import FeatureSpec, decibels, mel_power
 from ser_core.recognizer import QUICK_MODEL
@@ -115,16 +115,6 @@ def picture(spoken: Spoken, called: str, key: str, beside: Sequence[Spoken]) -> 
     )
     if spoken.sound:
         playhead(f"{key}-player", [f"{key}-picture"])
-
-
-def speaker(corpus: str, name: str) -> str:
-    """Return what to call who speaks, as “RAVDESS actor 12”; the corpus alone if unknown."""
-    name = name.removeprefix(f"{corpus}-")
-    if not name:
-        return title(corpus)
-    # Published corpora are of actors, who go by numbers or initials.
-    published = corpus in CORPORA
-    return f"{title(corpus)} {f'actor {name.upper()}' if published else f'speaker {name}'}"
 
 
 def who(row: tuple) -> str:
