@@ -102,19 +102,21 @@ def chosen(here: Mapping[str, pd.DataFrame], arrived: Sequence[str]) -> pd.DataF
     """
     wanted = [*st.session_state.get("corpora", list(here)[:1]), *arrived]
     st.session_state.corpora = [name for name in dict.fromkeys(wanted) if name in here]
+    silent = {name for name in here if ready_made.is_ready_made(here[name].path[0])}
     picked = st.pills(
         "Collections (corpora)",
         list(here),
         selection_mode="multi",
-        format_func=lambda name: f"{title(name)} · {len(here[name]):,}",
+        format_func=lambda name: (
+            f"{title(name)} · {len(here[name]):,}" + (", no sound" if name in silent else "")
+        ),
         key="corpora",
         persist_state="session",
         wrap=True,
     )
     if not picked:
         return manifest_of([])
-    silent = [name for name in picked if ready_made.is_ready_made(here[name].path[0])]
-    for name in silent:
+    for name in silent.intersection(picked):
         st.caption(
             f":material/volume_off: {title(name)} is here as spectrograms without sound: its clips "
             "can be seen and judged by the model, but not heard."

@@ -236,6 +236,15 @@ def test_new_recordings_are_seen_at_the_next_click(explore, toy_ravdess, tmp_pat
     assert labels(app, "corpora") == ["RAVDESS · 63"]
 
 
+def test_a_corpus_without_sound_is_called_so_before_it_is_chosen(explore, toy_ravdess, tmp_path):
+    shutil.copytree(toy_ravdess / "ravdess", tmp_path / "ravdess")
+    (tmp_path / "crema_d_logmel").mkdir()
+    (tmp_path / "crema_d_logmel" / "names.txt").write_text("1001_DFA_ANG_XX\n")
+    (tmp_path / "crema_d_logmel" / "logmel_u8.npy.xz").touch()
+    app = explore(tmp_path)
+    assert labels(app, "corpora") == ["RAVDESS · 64", "CREMA-D · 1, no sound"]
+
+
 def begun(app, monkeypatch, clips):
     """A game of so many recordings has begun."""
     monkeypatch.setattr(game, "CLIPS", clips)
@@ -339,7 +348,7 @@ def test_real_corpora_are_here_with_their_counts(explore, data_dir):
         "RAVDESS · 2,452",
         "TESS · 2,798",
         "SAVEE · 480",
-        "CREMA-D · 7,429",
+        "CREMA-D · 7,429, no sound",
     ]
     assert labels(app, "filter-emotion") == [
         "neutral 😐 · 188",
