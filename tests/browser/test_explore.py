@@ -124,6 +124,12 @@ def test_with_nothing_here_synthetic_voices_play(browser, empty_url, size):
     expect(page.get_by_role("button", name="Accept CC BY-NC-SA 4.0, get song")).to_be_visible()
 
 
+def test_all_views_stand_in_one_row_on_a_phone(browser, toy_url):
+    page = open_page(browser, toy_url, viewport=SIZES["phone"])
+    first, *_, last = page.locator(".st-key-explore-view").get_by_role("radio").all()
+    assert first.bounding_box()["y"] == last.bounding_box()["y"]
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("where", ["toy_url", "empty_url"])
 def test_nothing_is_wider_than_the_page(browser, request, size, where):

@@ -334,7 +334,7 @@ def test_without_a_model_there_is_one_sentence(explore, toy_ravdess, tmp_path, m
     assert len(app.error) == 1 and "swift" in app.error[0].value
 
 
-@pytest.mark.parametrize("view", ["Browse", "Compare", "Statistics", "Map", "Game"])
+@pytest.mark.parametrize("view", ["Browse", "Compare", "Stats", "Map", "Game"])
 def test_every_view_opens(explore, toy_ravdess, view):
     app = explore(toy_ravdess)
     choose(app, "explore-view", view)
