@@ -24,9 +24,12 @@ _WAIT = {
     "PCA": "Drawing the map …",
     "UMAP": "Drawing the map; the first time, this takes up to a minute …",
 }
+_METHODS = {"PCA": "Distances (PCA)", "UMAP": "Neighbours (UMAP)"}
 _SAID = {
-    "PCA": "PCA looks at the cloud from its broadest side: what is far apart here is far apart.",
-    "UMAP": "UMAP keeps neighbours together; how far apart groups are means nothing.",
+    "PCA": "By distances, the cloud is seen from its broadest side: what is far apart here sounds "
+    "different to the model; what is close together may still be apart in depth.",
+    "UMAP": "By neighbours, what sounds most alike is kept together; how far apart groups are "
+    "means nothing.",
 }
 
 
@@ -105,10 +108,11 @@ def _choices(manifest: pd.DataFrame) -> tuple[str, str]:
             embedding_map.METHODS,
             default="PCA",
             required=True,
+            format_func=_METHODS.get,
             key="map-method",
             persist_state="session",
-            help="PCA is there at once. UMAP shows groups more clearly and takes up to a minute "
-            "the first time.",
+            help="By distances, the map is there at once. By neighbours, it shows groups more "
+            "clearly and takes up to a minute the first time.",
         )
     return colour, method
 

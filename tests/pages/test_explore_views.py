@@ -181,6 +181,8 @@ def test_map_shows_every_recording_and_asks_for_the_visitors(toy):
     assert len(charts(app)) == 1
     assert not sounds(app), "nothing is decoded before it is asked for"
     assert "Record yourself" in said(app)
+    assert app.get("button_group")[1].options == ["Distances (PCA)", "Neighbours (UMAP)"]
+    assert "what is far apart here sounds different" in said(app)
 
 
 def test_map_tells_what_is_closest_to_the_visitor(toy):
