@@ -1,13 +1,11 @@
 """One recording of a corpus: what to call it, its sound, and its picture with pitch over it."""
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import streamlit as st
 
 from pages.parts.answer import named
@@ -68,19 +66,12 @@ def _listen(path: Path, name: str, changed: int) -> Spoken:
     clip = audio.trim(audio.read(path))
     found = prosody.contours(clip)
     return Spoken(
-        _flac(clip),
+        clip.flac(),  # given samples, `st.audio` would make all clips equally loud
         clip.duration,
         decibels(mel_power(clip.samples, SPEC), SPEC.top_db),
         found,
         prosody.prosody(clip, found),
     )
-
-
-def _flac(clip: audio.Clip) -> bytes:
-    """Return the sound as it is: given samples, `st.audio` makes all clips equally loud."""
-    buffer = io.BytesIO()
-    soundfile.write(buffer, clip.samples, clip.sample_rate, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()
 
 
 def player(spoken: Spoken, called: str, key: str, *, autoplay: bool = False) -> None:
