@@ -135,7 +135,7 @@ def _listing(manifest: pd.DataFrame) -> pd.Series:
         selection_mode="single-row-required",
         column_config={
             "Play": st.column_config.ButtonColumn(
-                width=56, type="tertiary", key=_PLAY, on_click=_play
+                "", alignment="left", type="tertiary", key=_PLAY, on_click=_play
             ),
             "Sure": st.column_config.NumberColumn(format="%d%%"),
             "Sentence": st.column_config.TextColumn(width="medium"),
@@ -171,7 +171,7 @@ def _table(manifest: pd.DataFrame) -> pd.DataFrame:
         corpus=manifest.corpus.map(title), speaker=manifest.speaker.map(speakers(manifest))
     )
     silent = ready_made.silent(manifest)
-    columns = {"Play": np.where(silent, None, ":material/play_arrow:")}
+    columns = {"Play": np.where(silent, None, ":material/play_arrow: Play")}
     if manifest.emotion.any():
         columns["Emotion"] = _faces(manifest.emotion)
     if "heard" in manifest:
