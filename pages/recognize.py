@@ -123,5 +123,6 @@ except UndertoneError:
 score = best and f", right for {best.accuracy:.0%} of clips by unseen speakers ({best.protocol})"
 st.caption(
     f"Heard by the model “{entry.prediction.model}”{score or ''}. With voices, rooms and "
-    "microphones unlike those it learned from, expect it to be wrong more often, and too sure."
+    "microphones unlike those it learned from, expect it to be wrong more often, and too sure: "
+    "how much, the page About says under “Where it fails”."
 )

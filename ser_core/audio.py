@@ -76,6 +76,12 @@ class Clip:
         """The length in seconds."""
         return len(self.samples) / self.sample_rate
 
+    def flac(self) -> bytes:
+        """Return the sound as a FLAC file, which browsers play and `read` reads."""
+        buffer = io.BytesIO()
+        soundfile.write(buffer, self.samples, self.sample_rate, format="FLAC", subtype="PCM_16")
+        return buffer.getvalue()
+
 
 def decode_rare(data: bytes, max_seconds: float) -> np.ndarray:
     """Return float32 `(n,)` at 16 kHz, as `read` does, in this process.

@@ -51,7 +51,7 @@ def remember(entries: dict[str, Entry], clip: Clip, prediction: Prediction, *, t
         prediction: what was heard in it.
         title: what to call it.
     """
-    sound = _encode(clip)
+    sound = clip.flac()
     heard_by = f"{prediction.model}\0{prediction.weights}\0".encode()
     key = hashlib.sha256(heard_by + sound).hexdigest()[:16]
     entries.pop(key, None)
@@ -94,12 +94,6 @@ def to_json(entries: Mapping[str, Entry]) -> str:
         {"file": entry.title} | entry.prediction.as_dict() for entry in reversed(entries.values())
     ]
     return json.dumps(documents, indent=2, ensure_ascii=False)
-
-
-def _encode(clip: Clip) -> bytes:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, clip.samples, clip.sample_rate, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()
 
 
 def _too_much(entries: Mapping[str, Entry]) -> bool:

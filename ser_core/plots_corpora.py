@@ -164,29 +164,8 @@ def embedding_map(
         near: which points are nearest to it, to be marked.
         chosen: the point that was clicked, to be marked.
     """
-    groups, names, ids = np.array(groups), np.array(names), np.array(ids)
-    present = set(groups)
-    order = [name for name in EMOTIONS if name in present]
-    order += sorted(present - set(EMOTIONS))
-    size = 5 if len(points) > 3_000 else 7
-    figure = go.Figure(
-        [
-            go.Scattergl(
-                x=points[mask, 0].astype(np.float32),
-                y=points[mask, 1].astype(np.float32),
-                name=_named(group),
-                text=names[mask],
-                customdata=ids[mask],
-                mode="markers",
-                marker={"size": size, "opacity": 0.75, "color": _colour(group, index)},
-                hovertemplate="%{text}<extra></extra>",
-                # Plotly fades what is not selected; the mark says it better.
-                unselected={"marker": {"opacity": 0.75}},
-            )
-            for index, group in enumerate(order)
-            for mask in [groups == group]
-        ]
-    )
+    clouds = _clouds(points, np.array(groups), np.array(names), np.array(ids))
+    figure = go.Figure(clouds)
     rings = [
         (list(near), "circle-open", 14),
         ([chosen] if chosen is not None else [], "square-open", 16),
@@ -202,7 +181,7 @@ def embedding_map(
     figure.update_xaxes(fixedrange=False)
     figure.update_yaxes(fixedrange=False)
     return figure.update_layout(
-        showlegend=len(order) <= len(_PALETTE),
+        showlegend=len(clouds) <= len(_PALETTE),
         legend={
             "orientation": "h",
             "y": -0.02,
@@ -213,6 +192,32 @@ def embedding_map(
         hoverlabel={"align": "left"},
         clickmode="event+select",
     )
+
+
+def _clouds(
+    points: np.ndarray, groups: np.ndarray, names: np.ndarray, ids: np.ndarray
+) -> list[go.Scattergl]:
+    """Return the points of each group, emotions first and in their order."""
+    present = set(groups)
+    order = [name for name in EMOTIONS if name in present]
+    order += sorted(present - set(EMOTIONS))
+    size = 5 if len(points) > 3_000 else 7
+    return [
+        go.Scattergl(
+            x=points[mask, 0].astype(np.float32),
+            y=points[mask, 1].astype(np.float32),
+            name=_named(group),
+            text=names[mask],
+            customdata=ids[mask],
+            mode="markers",
+            marker={"size": size, "opacity": 0.75, "color": _colour(group, index)},
+            hovertemplate="%{text}<extra></extra>",
+            # Plotly fades what is not selected; the mark says it better.
+            unselected={"marker": {"opacity": 0.75}},
+        )
+        for index, group in enumerate(order)
+        for mask in [groups == group]
+    ]
 
 
 def _marks(points: np.ndarray, symbol: str, size: int, text: str = "") -> go.Scattergl:

@@ -44,39 +44,13 @@ def scores(
         used: the model in use, which is filled.
     """
     names = sorted(uar, key=uar.get)
-    rows = list(range(len(names)))
-    known = [intervals.get(name) for name in names]
-    highs = [
-        found.high - uar[name] if found else 0 for name, found in zip(names, known, strict=True)
-    ]
-    lows = [uar[name] - found.low if found else 0 for name, found in zip(names, known, strict=True)]
     figure = go.Figure(
         [
-            go.Scatter(
-                x=[uar[name] for name in names],
-                y=rows,
-                mode="markers",
-                marker={
-                    "size": 13,
-                    "symbol": ["diamond" if name == used else "diamond-open" for name in names],
-                    "color": VIOLET,
-                    "line": {"width": 2, "color": VIOLET},
-                },
-                error_x={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": highs,
-                    "arrayminus": lows,
-                    "color": VIOLET,
-                    "thickness": 2,
-                    "width": 6,
-                },
-                hoverinfo="skip",
-            ),
+            _diamonds(names, uar, intervals, used),
             # Above the line, where a long name has room on a phone.
             go.Scatter(
                 x=[0] * len(names),
-                y=[row + 0.42 for row in rows],
+                y=[row + 0.42 for row in range(len(names))],
                 mode="text",
                 text=[f"<b>{escape(name)}</b>  {share(uar[name])}" for name in names],
                 textposition="middle right",
@@ -90,7 +64,7 @@ def scores(
         x, line = chance[name], {"color": GREY, "dash": "dot", "width": 1.5}
         figure.add_shape(x0=x, x1=x, y0=row - 0.3, y1=row + 0.2, line=line, type="line")
     figure.add_annotation(
-        x=chance[names[-1]], y=rows[-1], text="guessing", font={"size": 13, "color": INK},
+        x=chance[names[-1]], y=len(names) - 1, text="guessing", font={"size": 13, "color": INK},
         xanchor="left", showarrow=False,
     )  # fmt: skip
     figure.update_xaxes(
@@ -99,6 +73,41 @@ def scores(
     figure.update_yaxes(visible=False, range=[-0.5, len(names) - 0.3])
     margin = {"l": 16, "r": 24, "t": 4, "b": 28}
     return transparent(figure, margin, height=32 + 58 * len(names))
+
+
+def _diamonds(
+    names: Sequence[str],
+    uar: Mapping[str, float],
+    intervals: Mapping[str, Interval | None],
+    used: str,
+) -> go.Scatter:
+    """Return a diamond a model, with the range it may be in, each a row further up."""
+    known = [intervals.get(name) for name in names]
+    highs = [
+        found.high - uar[name] if found else 0 for name, found in zip(names, known, strict=True)
+    ]
+    lows = [uar[name] - found.low if found else 0 for name, found in zip(names, known, strict=True)]
+    return go.Scatter(
+        x=[uar[name] for name in names],
+        y=list(range(len(names))),
+        mode="markers",
+        marker={
+            "size": 13,
+            "symbol": ["diamond" if name == used else "diamond-open" for name in names],
+            "color": VIOLET,
+            "line": {"width": 2, "color": VIOLET},
+        },
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": highs,
+            "arrayminus": lows,
+            "color": VIOLET,
+            "thickness": 2,
+            "width": 6,
+        },
+        hoverinfo="skip",
+    )
 
 
 def architecture(layers: Sequence[Layer]) -> go.Figure:

@@ -105,12 +105,8 @@ def confusion(
     """
     surest_first = answers.sort_values("confidence", ascending=False)
     clips = {pair: list(ids) for pair, ids in surest_first.groupby(["emotion", "heard"]).id}
-    pairs = [(emotion, heard) for emotion in labels for heard in labels]
-    counts = np.array([len(clips.get(pair, ())) for pair in pairs])
-    counts = counts.reshape(len(labels), len(labels))
-    totals = counts.sum(axis=1, keepdims=True)
-    share = counts / np.maximum(totals, 1)
-    shown = 100 * share if rates else counts
+    counts = np.array([[len(clips.get((row, column), ())) for column in labels] for row in labels])
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = go.Figure(
         [
             go.Heatmap(
@@ -125,26 +121,7 @@ def confusion(
                 ygap=2,
                 hoverinfo="skip",
             ),
-            go.Scatter(
-                x=[heard for _, heard in pairs],
-                y=[emotion for emotion, _ in pairs],
-                customdata=pairs,
-                mode="markers+text",
-                # Unseen, but as large as the cells: this is what is clicked.
-                marker={"symbol": "square", "size": 30, "color": "rgba(0,0,0,0)"},
-                text=[f"{cell:.0f}" if cell else "" for cell in shown.ravel()],
-                textfont={"size": 13, "color": INK},
-                hovertext=[
-                    f"{emotion}, heard as {heard}:<br>{count} of {total}"
-                    + _named(clips.get((emotion, heard), ()))
-                    for (emotion, heard), count, total in zip(
-                        pairs, counts.ravel(), totals.repeat(len(labels)), strict=True
-                    )
-                ],
-                hoverinfo="text",
-                hoverlabel={"align": "left"},
-                unselected={"marker": {"opacity": 1}, "textfont": {"color": INK}},
-            ),
+            _cells(labels, clips, counts, 100 * share if rates else counts),
         ]
     )
     if picked:
@@ -165,6 +142,37 @@ def confusion(
     )
     height = 130 + 40 * len(labels)
     return transparent(figure, {"l": 84, "r": 34, "t": 96, "b": 4}, height=height)
+
+
+def _cells(
+    labels: Sequence[str],
+    clips: Mapping[tuple[str, str], Sequence[str]],
+    counts: np.ndarray,
+    shown: np.ndarray,
+) -> go.Scatter:
+    """Return the points of a confusion that can be chosen, and what is written in its cells."""
+    pairs = [(emotion, heard) for emotion in labels for heard in labels]
+    totals = counts.sum(axis=1)
+    return go.Scatter(
+        x=[heard for _, heard in pairs],
+        y=[emotion for emotion, _ in pairs],
+        customdata=pairs,
+        mode="markers+text",
+        # Unseen, but as large as the cells: this is what is clicked.
+        marker={"symbol": "square", "size": 30, "color": "rgba(0,0,0,0)"},
+        text=[f"{cell:.0f}" if cell else "" for cell in shown.ravel()],
+        textfont={"size": 13, "color": INK},
+        hovertext=[
+            f"{emotion}, heard as {heard}:<br>{count} of {total}"
+            + _named(clips.get((emotion, heard), ()))
+            for (emotion, heard), count, total in zip(
+                pairs, counts.ravel(), totals.repeat(len(labels)), strict=True
+            )
+        ],
+        hoverinfo="text",
+        hoverlabel={"align": "left"},
+        unselected={"marker": {"opacity": 1}, "textfont": {"color": INK}},
+    )
 
 
 def _named(ids: Sequence[str]) -> str:

@@ -9,9 +9,10 @@ import streamlit as st
 from pages.parts import pictures, spoken
 from pages.parts.answer import named
 from pages.parts.hearing import plain, recognizer
+from pages.parts.library import speaker, speakers, title
 from pages.parts.playhead import playhead
 from ser_core import audio, heard, plots, plots_over_time, plots_window, unheard
-from ser_core.card import base_of
+from ser_core.card import Card, base_of
 from ser_core.corpora import ready_made
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
@@ -87,7 +88,7 @@ def _mistakes(manifest: pd.DataFrame) -> pd.DataFrame:
     if len(judged):
         st.markdown(
             f"Wrong for **{len(wrong):,}** of {len(judged):,} "
-            f"({share(len(wrong) / len(judged))}). "
+            f"({share(len(wrong) / len(judged))}){_withheld(wrong, model.card)}. "
             + " ".join(measured(name) for name in sorted(set(found.protocol[counts])))
         )
     if skipped := int((~counts & unheard.knows(model, manifest)).sum()):
@@ -96,6 +97,12 @@ def _mistakes(manifest: pd.DataFrame) -> pd.DataFrame:
             "that its answers would prove nothing."
         )
     return wrong.reset_index(drop=True)
+
+
+def _withheld(wrong: pd.DataFrame, card: Card) -> str:
+    """Say how many wrong answers it would have kept to itself, if any."""
+    withheld = int((wrong.confidence < card.threshold).sum())
+    return f"; instead of {withheld:,} of these it would say “I can't tell”" if withheld else ""
 
 
 def measured(protocol: str) -> str:
@@ -160,6 +167,9 @@ def _table(manifest: pd.DataFrame) -> pd.DataFrame:
 
     As categories, thousands of rows are a fifth of the bytes.
     """
+    manifest = manifest.assign(
+        corpus=manifest.corpus.map(title), speaker=manifest.speaker.map(speakers(manifest))
+    )
     silent = ready_made.silent(manifest)
     columns = {"Play": np.where(silent, None, ":material/play_arrow: Play")}
     if manifest.emotion.any():
@@ -201,7 +211,11 @@ def _clip(row: pd.Series) -> str:
 
 
 def _told(row: pd.Series) -> str:
-    who = [row.speaker, row.sex, f"{row.age} years" if pd.notna(row.age) else ""]
+    who = [
+        row.speaker and speaker(row.corpus, row.speaker),
+        row.sex,
+        f"{row.age} years" if pd.notna(row.age) else "",
+    ]
     how = [f"{row.intensity} intensity" if row.intensity else ""]
     how += ["sung"] if row.channel == "song" else []
     return " · ".join(plain(part) for part in (row.sentence, *who, *how) if part)
@@ -232,17 +246,29 @@ def _answer(row: pd.Series) -> None:
         return
     values = answer.drop("protocol").astype(float).to_dict()
     label = max(values, key=values.get)
-    said = f"The model hears **{named(label)}**, {percent(values[label])} sure"
-    if row.emotion:
-        right = label == row.emotion
-        icon = ":material/check_circle:" if right else ":material/cancel:"
-        said = f"{icon} {said}: {'right' if right else 'wrong'}"
-    st.markdown(f"{said}.")
+    abstained = values[label] < recognizer().card.threshold
+    st.markdown(_verdict(label, values[label], row.emotion, abstained=abstained))
     told = ", ".join(f"{name} {percent(p)}" for name, p in values.items())
     st.plotly_chart(
-        plots.probabilities(values), config={"displayModeBar": False}, key="explore-bars", alt=told
+        plots.probabilities(values, faint=abstained),
+        config={"displayModeBar": False},
+        key="explore-bars",
+        alt=told,
     )
     st.caption(measured(answer.protocol))
+
+
+def _verdict(label: str, confidence: float, emotion: str, *, abstained: bool) -> str:
+    """Say in Markdown what the model hears and, if there is a label, whether that is right."""
+    right = label == emotion
+    judged = "right" if right else "wrong"
+    if abstained:
+        said = "The model hears no emotion clearly and would say “I can't tell”. The closest is "
+        said += f"**{named(label)}** ({percent(confidence)})"
+        return f":material/help: {said}, which is {judged}." if emotion else f"{said}."
+    said = f"The model hears **{named(label)}**, {percent(confidence)} sure"
+    icon = ":material/check_circle:" if right else ":material/cancel:"
+    return f"{icon} {said}: {judged}." if emotion else f"{said}."
 
 
 def _picture(row: pd.Series) -> None:

@@ -5,7 +5,7 @@ from math import isnan
 import pandas as pd
 import streamlit as st
 
-from pages.parts import spoken
+from pages.parts import library, spoken
 from pages.parts.answer import named
 from ser_core import prosody
 from ser_core.emotions import EMOTIONS
@@ -45,13 +45,12 @@ def show(manifest: pd.DataFrame) -> None:
 def _choose(said: pd.DataFrame, ways: pd.Series) -> pd.DataFrame:
     """Let the visitor choose who says what; return the recordings of that."""
     most = ways.groupby("speaker").max()
-    corpus = said.drop_duplicates("speaker").set_index("speaker").corpus
     who, what = st.columns([1, 2])
     speaker = who.selectbox(
         "Who speaks",
         list(most.index),
         index=int(most.reset_index(drop=True).idxmax()),
-        format_func=lambda name: spoken.speaker(corpus[name], name),
+        format_func=library.speakers(said).get,
         key="compare-speaker",
         persist_state="session",
     )

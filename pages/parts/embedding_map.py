@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.parts import spoken
 from pages.parts.hearing import history, plain, recognizer
-from pages.parts.library import title
+from pages.parts.library import speaker, speakers, title
 from ser_core import embedding_map, heard, plots_corpora
 from ser_core.card import Card
 from ser_core.corpora import ready_made
@@ -24,9 +24,12 @@ _WAIT = {
     "PCA": "Drawing the map …",
     "UMAP": "Drawing the map; the first time, this takes up to a minute …",
 }
+_METHODS = {"PCA": "Distances (PCA)", "UMAP": "Neighbours (UMAP)"}
 _SAID = {
-    "PCA": "PCA looks at the cloud from its broadest side: what is far apart here is far apart.",
-    "UMAP": "UMAP keeps neighbours together; how far apart groups are means nothing.",
+    "PCA": "By distances, the cloud is seen from its broadest side: what is far apart here sounds "
+    "different to the model; what is close together may still be apart in depth.",
+    "UMAP": "By neighbours, what sounds most alike is kept together; how far apart groups are "
+    "means nothing.",
 }
 
 
@@ -66,7 +69,7 @@ def _show(manifest: pd.DataFrame) -> None:
     chosen = _chosen(manifest)
     figure = plots_corpora.embedding_map(
         points,
-        [title(name) for name in manifest.corpus] if colour == "corpus" else manifest[colour],
+        _groups(manifest, colour),
         names=_names(manifest),
         ids=manifest.id.tolist(),
         own=where,
@@ -105,12 +108,21 @@ def _choices(manifest: pd.DataFrame) -> tuple[str, str]:
             embedding_map.METHODS,
             default="PCA",
             required=True,
+            format_func=_METHODS.get,
             key="map-method",
             persist_state="session",
-            help="PCA is there at once. UMAP shows groups more clearly and takes up to a minute "
-            "the first time.",
+            help="By distances, the map is there at once. By neighbours, it shows groups more "
+            "clearly and takes up to a minute the first time.",
         )
     return colour, method
+
+
+def _groups(manifest: pd.DataFrame, colour: str) -> list[str]:
+    """Return what each point is coloured by, as people call it."""
+    if colour == "corpus":
+        return [title(name) for name in manifest.corpus]
+    values = manifest[colour]
+    return list(values.map(speakers(manifest)) if colour == "speaker" else values)
 
 
 def _names(manifest: pd.DataFrame) -> list[str]:
@@ -146,7 +158,7 @@ def _clip(row: pd.Series) -> None:
     with st.container(border=True):
         left, right = st.columns([2, 3], gap="medium")
         with left:
-            st.markdown(f"{spoken.headed(row)}  \n{plain(spoken.speaker(row.corpus, row.speaker))}")
+            st.markdown(f"{spoken.headed(row)}  \n{plain(speaker(row.corpus, row.speaker))}")
             if row.sentence:
                 st.markdown(f"“{plain(row.sentence)}”")
             spoken.player(one, called, "map", autoplay=True)

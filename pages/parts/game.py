@@ -132,7 +132,8 @@ def _end(played: game.Game, manifest: pd.DataFrame) -> None:
         f"RAVDESS, with eight emotions to choose from ({HUMAN}, as printed by Luna-Jiménez et al.)."
     )
     st.markdown(
-        f"You and the model had the same {len(played.choices)} emotions to choose from. "
+        f"You and the model had the same {len(played.choices)} emotions to choose from, and both "
+        "had to guess: elsewhere it says “I can't tell” where it is not sure enough. "
         + " ".join(measured(name) for name in played.protocols)
     )
     rounds = zip(played.truth, played.guesses, played.model, strict=True)

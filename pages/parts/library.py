@@ -74,6 +74,25 @@ def title(name: str) -> str:
     return name.upper() if name in CORPORA else name
 
 
+def speaker(corpus: str, name: str) -> str:
+    """Return what to call who speaks, as “RAVDESS actor 12”; the corpus alone if unknown."""
+    name = name.removeprefix(f"{corpus}-")
+    if not name:
+        return title(corpus)
+    # Published corpora are of actors, who go by numbers or initials.
+    published = corpus in CORPORA
+    return f"{title(corpus)} {f'actor {name.upper()}' if published else f'speaker {name}'}"
+
+
+def speakers(manifest: pd.DataFrame) -> dict[str, str]:
+    """Return what to call each speaker of a manifest; nothing if unknown."""
+    known = manifest.drop_duplicates("speaker")
+    return {
+        name: name and speaker(corpus, name)
+        for corpus, name in zip(known.corpus, known.speaker, strict=True)
+    }
+
+
 def chosen(here: Mapping[str, pd.DataFrame], arrived: Sequence[str]) -> pd.DataFrame:
     """Let the visitor choose corpora; return their manifest, empty if none is chosen.
 
@@ -83,19 +102,21 @@ def chosen(here: Mapping[str, pd.DataFrame], arrived: Sequence[str]) -> pd.DataF
     """
     wanted = [*st.session_state.get("corpora", list(here)[:1]), *arrived]
     st.session_state.corpora = [name for name in dict.fromkeys(wanted) if name in here]
+    silent = {name for name in here if ready_made.is_ready_made(here[name].path[0])}
     picked = st.pills(
         "Collections (corpora)",
         list(here),
         selection_mode="multi",
-        format_func=lambda name: f"{title(name)} · {len(here[name]):,}",
+        format_func=lambda name: (
+            f"{title(name)} · {len(here[name]):,}" + (", no sound" if name in silent else "")
+        ),
         key="corpora",
         persist_state="session",
         wrap=True,
     )
     if not picked:
         return manifest_of([])
-    silent = [name for name in picked if ready_made.is_ready_made(here[name].path[0])]
-    for name in silent:
+    for name in silent.intersection(picked):
         st.caption(
             f":material/volume_off: {title(name)} is here as spectrograms without sound: its clips "
             "can be seen and judged by the model, but not heard."
@@ -139,19 +160,20 @@ def _popover(manifest: pd.DataFrame, picked: dict, facet: str) -> None:
     values = picked[facet]
     label = _FACETS[facet]
     if values:
-        label += f": {_said(facet, values[0])}" if len(values) == 1 else f": {len(values)} chosen"
+        one = _names(manifest, facet)[values[0]]
+        label += f": {one}" if len(values) == 1 else f": {len(values)} chosen"
     with st.popover(label, key=f"popover-{facet}"):
         _facet(manifest, picked, facet)
 
 
 def _facet(manifest: pd.DataFrame, picked: dict, facet: str, **options) -> None:
-    counts = library.counts(manifest, picked, facet)
+    counts, names = library.counts(manifest, picked, facet), _names(manifest, facet)
     place = st.container(height=360 if len(counts) > _MANY else "content", border=False)
     picked[facet] = place.pills(
         _FACETS[facet],
         list(counts),
         selection_mode="multi",
-        format_func=lambda value: f"{_said(facet, value)} · {counts[value]:,}",
+        format_func=lambda value: f"{names[value]} · {counts[value]:,}",
         key=_key(facet),
         persist_state="session",
         wrap=True,
@@ -159,7 +181,12 @@ def _facet(manifest: pd.DataFrame, picked: dict, facet: str, **options) -> None:
     )
 
 
-def _said(facet: str, value: str) -> str:
-    if not value:
-        return "not known"
-    return named(value) if facet == "emotion" and value in EMOTIONS else plain(value)
+def _names(manifest: pd.DataFrame, facet: str) -> dict[str, str]:
+    """Return what to call each value of a facet, in Markdown."""
+    names = speakers(manifest) if facet == "speaker" else {}
+    return {
+        value: named(value)
+        if facet == "emotion" and value in EMOTIONS
+        else plain(names.get(value, value)) or "not known"
+        for value in manifest[facet].unique()
+    }

@@ -1,21 +1,19 @@
 """One recording of a corpus: what to call it, its sound, and its picture with pitch over it."""
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import streamlit as st
 
 from pages.parts.answer import named
 from pages.parts.hearing import plain
-from pages.parts.library import title
+from pages.parts.library import speaker
 from pages.parts.playhead import playhead
 from ser_core import audio, plots_corpora, prosody
-from ser_core.corpora import CORPORA, ready_made
+from ser_core.corpora import ready_made
 from ser_core.emotions import EMOTIONS
 from ser_core.features import FeatureSpec, decibels, mel_power
 from ser_core.recognizer import QUICK_MODEL
@@ -68,19 +66,12 @@ def _listen(path: Path, name: str, changed: int) -> Spoken:
     clip = audio.trim(audio.read(path))
     found = prosody.contours(clip)
     return Spoken(
-        _flac(clip),
+        clip.flac(),  # given samples, `st.audio` would make all clips equally loud
         clip.duration,
         decibels(mel_power(clip.samples, SPEC), SPEC.top_db),
         found,
         prosody.prosody(clip, found),
     )
-
-
-def _flac(clip: audio.Clip) -> bytes:
-    """Return the sound as it is: given samples, `st.audio` makes all clips equally loud."""
-    buffer = io.BytesIO()
-    soundfile.write(buffer, clip.samples, clip.sample_rate, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()
 
 
 def player(spoken: Spoken, called: str, key: str, *, autoplay: bool = False) -> None:
@@ -115,16 +106,6 @@ def picture(spoken: Spoken, called: str, key: str, beside: Sequence[Spoken]) -> 
     )
     if spoken.sound:
         playhead(f"{key}-player", [f"{key}-picture"])
-
-
-def speaker(corpus: str, name: str) -> str:
-    """Return what to call who speaks, as “RAVDESS actor 12”; the corpus alone if unknown."""
-    name = name.removeprefix(f"{corpus}-")
-    if not name:
-        return title(corpus)
-    # Published corpora are of actors, who go by numbers or initials.
-    published = corpus in CORPORA
-    return f"{title(corpus)} {f'actor {name.upper()}' if published else f'speaker {name}'}"
 
 
 def who(row: tuple) -> str:

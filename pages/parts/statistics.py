@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.parts import spoken
 from pages.parts.hearing import plain
-from pages.parts.library import title
+from pages.parts.library import speakers, title
 from ser_core import inventory, plots_corpora, prosody
 from ser_core.corpora import ready_made
 from ser_core.emotions import EMOTIONS
@@ -45,11 +45,12 @@ def _counts(manifest: pd.DataFrame) -> None:
     left.caption(
         "By emotion, and by the speaker's sex: the fainter part of a bar is of the second number."
     )
-    by_speaker = inventory.table(manifest, "speaker").rename(columns={"": "not known"})
-    if manifest.corpus.nunique() == 1:
+    by_speaker = inventory.table(manifest, "speaker")
+    if manifest.corpus.nunique() == 1:  # the axis has little room
         by_speaker = by_speaker.rename(
             columns=lambda name: name.removeprefix(f"{manifest.corpus[0]}-")
         )
+    by_speaker = by_speaker.rename(columns=speakers(manifest) | {"": "not known"})
     right.plotly_chart(
         plots_corpora.counts(by_speaker),
         config=_STILL,

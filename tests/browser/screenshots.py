@@ -105,7 +105,7 @@ def explore(browser: Browser, url: str, name: str, look: dict) -> None:
     """Photograph each view of the Explore page, if there is something to explore."""
     page = open_page(browser, f"{url}/explore", **look)
     photograph(page, f"explore-{name}")
-    for view in ("Compare", "Statistics", "Map", "Game") if installed() else ():
+    for view in ("Compare", "Stats", "Map", "Game") if installed() else ():
         page = open_page(browser, f"{url}/explore", **look)
         page.get_by_role("radio", name=view).click()
         if view == "Map":  # which takes longer than the page needs to seem settled

@@ -49,9 +49,9 @@ def test_filters_stay_chosen_while_their_counts_change(browser, toy_url):
     left(page, 8)
     page.keyboard.press("Escape")
     pill("Speaker").click()
-    pill("ravdess-02 · 2").click()
+    pill("RAVDESS actor 02 · 2").click()
     left(page, 2)
-    pill("ravdess-04 · 2").click()
+    pill("RAVDESS actor 04 · 2").click()
     left(page, 4)
     page.keyboard.press("Escape")
     pill("sad 😢 · 4").click()
@@ -77,7 +77,7 @@ def test_a_recording_is_chosen_and_played_from_its_row(browser, toy_url):
     expect(page.get_by_role("heading", level=2)).to_have_text("Labelled neutral 😐")
     # It stays chosen when a filter leaves it, in whatever row.
     page.get_by_role("button", name="Speaker").click()
-    page.get_by_role("button", name="ravdess-05").click()
+    page.get_by_role("button", name="RAVDESS actor 05").click()
     left(page, 8)
     expect(player(page)).to_have_attribute("aria-label", "Recording 03-01-01-01-01-01-05")
 
@@ -122,6 +122,12 @@ def test_with_nothing_here_synthetic_voices_play(browser, empty_url, size):
     expect(player(page)).to_have_attribute("aria-label", "Recording Low and slow")
     page.wait_for_function("document.querySelector('.st-key-player audio').currentTime > 0.2")
     expect(page.get_by_role("button", name="Accept CC BY-NC-SA 4.0, get song")).to_be_visible()
+
+
+def test_all_views_stand_in_one_row_on_a_phone(browser, toy_url):
+    page = open_page(browser, toy_url, viewport=SIZES["phone"])
+    first, *_, last = page.locator(".st-key-explore-view").get_by_role("radio").all()
+    assert first.bounding_box()["y"] == last.bounding_box()["y"]
 
 
 @pytest.mark.parametrize("size", SIZES)

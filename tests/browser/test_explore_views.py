@@ -86,11 +86,11 @@ def test_a_spectrogram_that_is_clicked_plays_from_there(browser, toy_url):
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
-@pytest.mark.parametrize("view", ["Compare", "Statistics", "Map"])
+@pytest.mark.parametrize("view", ["Compare", "Stats", "Map"])
 def test_no_word_on_a_chart_is_cut_off(browser, toy_url, view, viewport):
     page = open_page(browser, toy_url, viewport=DESKTOP)
     explore(page, view, viewport)
-    if view == "Statistics":
+    if view == "Stats":
         measure = page.get_by_role("button", name="Listen to 64 recordings")
         measured = page.get_by_text("From 64 recordings")
         expect(measure.or_(measured)).to_be_visible()

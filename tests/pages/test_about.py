@@ -27,6 +27,8 @@ def words(app):
         "except when you get recordings",
         "Live page",
         "North American English",
+        "trained without the corpus in question, was right about 42% of TESS",
+        "53% of RAVDESS, 48% of SAVEE and 33% of CREMA-D",
         "MIT",
         "CC BY-NC-SA 4.0",
         "Livingstone",

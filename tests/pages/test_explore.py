@@ -5,8 +5,9 @@ import pytest
 import streamlit as st
 
 from pages.parts import getting
-from ser_core import game, heldout, recognizer, shelf
+from ser_core import bundle, game, heldout, recognizer, shelf
 from ser_core.corpora import CORPORA
+from ser_core.emotions import EMOTIONS
 from tests.helpers import ROOT
 from tests.pages.conftest import interrupted
 from tests.test_download import data, site, zenodo  # noqa: F401 - fixtures
@@ -127,9 +128,11 @@ def test_counts_follow_the_filters(explore, toy_ravdess):
     choose(app, "filter-sex", ["female"])
     assert "**16** of 64 recordings" in said(app)
     assert labels(app, "filter-emotion")[0] == "neutral 😐 · 8"
-    assert labels(app, "filter-speaker")[:2] == ["ravdess\\-01 · 0", "ravdess\\-02 · 4"]
+    assert labels(app, "filter-speaker")[:2] == ["RAVDESS actor 01 · 0", "RAVDESS actor 02 · 4"]
     table = app.dataframe[0].value
     assert len(table) == 16 and set(table.Emotion) == {"😠 angry", "😢 sad"}
+    assert set(table.Speaker) == {f"RAVDESS actor 0{number}" for number in (2, 4, 6, 8)}
+    assert "RAVDESS actor 02 · female" in said(app)
     button(app, "Clear filters").click().run()
     assert "**64** of 64 recordings" in said(app)
     choose(app, "filter-sex", ["female"])
@@ -141,17 +144,27 @@ def test_a_chosen_clip_is_shown_with_an_answer_by_a_model_that_never_heard_the_s
     explore, toy_ravdess
 ):
     app = explore(toy_ravdess)
-    answers = held()
-    for clip in ("03-01-05-01-01-02-03", "03-01-03-01-01-01-08"):
+    answers, told = held(), set()
+    threshold = bundle.read_card(recognizer.find_model("deep")).threshold
+    for clip in ("03-01-05-01-01-02-03", "03-01-03-01-01-01-08"):  # sure; not sure enough
         app.session_state["explore-clip"] = f"ravdess/{clip}"
         app.run()
         assert not app.exception
         answer = answers.loc[f"ravdess/{clip}"]
         assert app.header[0].value.replace("\u00a0", " ").startswith(f"Labelled {answer.emotion}")
         verdict = "right" if answer.heard == answer.emotion else "wrong"
-        assert f"**{answer.heard}\u00a0" in said(app) and f"sure: {verdict}." in said(app)
+        shown = said(app).replace("\u00a0", " ")
+        if answer.confidence >= threshold:
+            assert f"**{answer.heard} " in shown and f"sure: {verdict}." in shown
+            assert "I can't tell" not in shown
+        else:
+            face, sure = EMOTIONS[answer.heard].emoji, f"{answer.confidence:.0%}"
+            assert "would say “I can't tell”" in shown and "sure: " not in shown
+            assert f"closest is **{answer.heard} {face}** ({sure}), which is {verdict}." in shown
+        told.add(answer.confidence >= threshold)
         assert "never heard the speaker (ravdess-5fold" in said(app)
         assert [chart.proto.alt.split()[0] for chart in app.get("plotly_chart")][1] == "Waveform"
+    assert told == {True, False}, "both ways are tried"
 
 
 def test_mistakes_are_those_of_cross_validation_the_surest_first(explore, toy_ravdess):
@@ -164,6 +177,9 @@ def test_mistakes_are_those_of_cross_validation_the_surest_first(explore, toy_ra
     assert [f"ravdess/{clip}" for clip in table.Clip] == wrong.index.tolist()
     assert [text.split()[1] for text in table["Heard as"]] == wrong.heard.tolist()
     assert f"Wrong for **{len(wrong)}** of 64" in said(app) and "ravdess-5fold" in said(app)
+    threshold = bundle.read_card(recognizer.find_model("deep")).threshold
+    withheld = int((wrong.confidence < threshold).sum())
+    assert f"instead of {withheld} of these it would say “I can't tell”" in said(app) and withheld
 
 
 def test_of_a_voice_it_was_trained_with_no_answer_is_shown(explore, toy_ravdess, tmp_path):
@@ -220,6 +236,15 @@ def test_new_recordings_are_seen_at_the_next_click(explore, toy_ravdess, tmp_pat
     assert labels(app, "corpora") == ["RAVDESS · 63"]
 
 
+def test_a_corpus_without_sound_is_called_so_before_it_is_chosen(explore, toy_ravdess, tmp_path):
+    shutil.copytree(toy_ravdess / "ravdess", tmp_path / "ravdess")
+    (tmp_path / "crema_d_logmel").mkdir()
+    (tmp_path / "crema_d_logmel" / "names.txt").write_text("1001_DFA_ANG_XX\n")
+    (tmp_path / "crema_d_logmel" / "logmel_u8.npy.xz").touch()
+    app = explore(tmp_path)
+    assert labels(app, "corpora") == ["RAVDESS · 64", "CREMA-D · 1, no sound"]
+
+
 def begun(app, monkeypatch, clips):
     """A game of so many recordings has begun."""
     monkeypatch.setattr(game, "CLIPS", clips)
@@ -246,6 +271,7 @@ def test_a_game_is_played_to_its_end(explore, toy_ravdess, monkeypatch):
     model = int((answers.emotion[clips] == heard).sum())
     assert [metric.value for metric in app.metric] == [f"{you} of 4", f"{model} of 4", "67%"]
     assert "ravdess-5fold" in said(app) and "67%" in said(app) and "are few" in said(app)
+    assert "both had to guess: elsewhere it says “I can't tell”" in said(app)
     assert "In 2 games" not in said(app)
     button(app, "Play again").click().run()
     for at in range(4):
@@ -308,7 +334,7 @@ def test_without_a_model_there_is_one_sentence(explore, toy_ravdess, tmp_path, m
     assert len(app.error) == 1 and "swift" in app.error[0].value
 
 
-@pytest.mark.parametrize("view", ["Browse", "Compare", "Statistics", "Map", "Game"])
+@pytest.mark.parametrize("view", ["Browse", "Compare", "Stats", "Map", "Game"])
 def test_every_view_opens(explore, toy_ravdess, view):
     app = explore(toy_ravdess)
     choose(app, "explore-view", view)
@@ -322,7 +348,7 @@ def test_real_corpora_are_here_with_their_counts(explore, data_dir):
         "RAVDESS · 2,452",
         "TESS · 2,798",
         "SAVEE · 480",
-        "CREMA-D · 7,429",
+        "CREMA-D · 7,429, no sound",
     ]
     assert labels(app, "filter-emotion") == [
         "neutral 😐 · 188",

@@ -1,5 +1,6 @@
 """Compare, Statistics and Map, each alone on a page, over recordings as they are on disk."""
 
+import json
 import os
 import re
 
@@ -130,6 +131,13 @@ def test_statistics_count_at_once_and_measure_when_asked(toy):
     assert not app.button
 
 
+def test_statistics_of_two_corpora_name_people_in_words(toy):
+    mine = toy.assign(corpus="mine", speaker="mine-ann", id="mine/" + toy.id)
+    (spec,) = (chart.proto.spec for chart in charts(view("statistics", pd.concat([toy, mine])))[1:])
+    (speakers,) = (trace["x"] for trace in json.loads(spec)["data"])
+    assert speakers[:2] == ["mine speaker ann", "RAVDESS actor 01"]
+
+
 def test_statistics_remember_what_was_measured(toy):
     button(view("statistics", toy.iloc[:20]), "Listen to 20 recordings").click().run()
     assert len(charts(view("statistics", toy.iloc[:20]))) > 2
@@ -173,6 +181,8 @@ def test_map_shows_every_recording_and_asks_for_the_visitors(toy):
     assert len(charts(app)) == 1
     assert not sounds(app), "nothing is decoded before it is asked for"
     assert "Record yourself" in said(app)
+    assert app.get("button_group")[1].options == ["Distances (PCA)", "Neighbours (UMAP)"]
+    assert "what is far apart here sounds different" in said(app)
 
 
 def test_map_tells_what_is_closest_to_the_visitor(toy):
@@ -200,6 +210,9 @@ def test_map_is_coloured_by_what_is_chosen(toy, colour):
     control.set_value(colour).run()
     assert not app.exception
     assert len(charts(app)) == 1
+    groups = {trace["name"] for trace in json.loads(charts(app)[0].proto.spec)["data"]}
+    people = {f"RAVDESS actor 0{number}" for number in range(1, 9)}
+    assert groups == (people if colour == "speaker" else {"female", "male"})
 
 
 @pytest.mark.parametrize(
