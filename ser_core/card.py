@@ -209,7 +209,7 @@ def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str,
         uar, accuracy = (f"{figure}%".replace("± ", "±\u00a0") for figure in mean_sd(row))
         table.append(
             {
-                "Tested on": f"**{row.protocol}**: {protocol_in_words(row.protocol, protocols)}",
+                "Tested on": f"{protocol_in_words(row.protocol, protocols)} (*{row.protocol}*)",
                 "Right": accuracy,
                 "UAR": uar,
                 "Answered": share(row.coverage),
@@ -248,16 +248,16 @@ def base_of(protocol: str) -> str:
 
 
 def protocol_in_words(protocol: str, protocols: Mapping[str, str]) -> str:
-    """Return what a protocol of an `Evaluation` is, in a phrase."""
+    """Return what a protocol of an `Evaluation` is, in a phrase with a capital."""
+    words, voice = protocols[base_of(protocol)], VOICE.search(protocol)
     if group := GROUP.search(protocol):
-        return f"{protocols[base_of(protocol)]}; fold {group[1]} alone"
-    voice = VOICE.search(protocol)
-    if not voice:
-        return protocols[protocol]
-    count = voice[1]
-    if not count:
-        return "each speaker known from a clip in each emotion"
-    return f"each speaker known from {count} unlabelled clip{'' if count == '1' else 's'}"
+        words = f"{words}; fold {group[1]} alone"
+    elif voice and not voice[1]:
+        words = "each speaker known from a clip in each emotion"
+    elif voice:
+        clips = "clip" if voice[1] == "1" else "clips"
+        words = f"each speaker known from {voice[1]} unlabelled {clips}"
+    return words[0].upper() + words[1:]
 
 
 _ROBUSTNESS = """

@@ -64,7 +64,8 @@ def test_headline_is_about_unseen_speakers(card, protocols, expected):
 def test_results_in_words(card):
     rows = (row("ravdess-5fold"), row("random-80-20", 0.849), row("ravdess-5fold+voice(8)"))
     first, second, third = results_in_words(dataclasses.replace(card, evaluation=rows), PROTOCOLS)
-    assert first["Tested on"].startswith("**ravdess-5fold**: unseen speakers")
+    assert first["Tested on"].startswith("Unseen speakers")
+    assert first["Tested on"].endswith(" (*ravdess-5fold*)")
     assert first["Right"] == "62.1 ±\u00a00.7%"  # a line may break before it, on a phone
     assert first["UAR"] == "60.8 ±\u00a01.1%"
     once = dataclasses.replace(row("ravdess-5fold"), seeds=1)
@@ -74,7 +75,9 @@ def test_results_in_words(card):
     assert first["Answered"] == "70%"
     assert second["Right when answered"] == "74%"
     assert second["Right"].startswith("84.9")
-    assert third["Tested on"].endswith("**: each speaker known from 8 unlabelled clips")
+    assert third["Tested on"] == (
+        "Each speaker known from 8 unlabelled clips (*ravdess-5fold+voice(8)*)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ def test_results_in_words(card):
 def test_a_protocol_with_a_voice_in_words(card, clips, named, says):
     protocol = with_voice("ravdess-5fold", clips)
     assert protocol == f"ravdess-5fold+{named}"
-    assert protocol_in_words(protocol, PROTOCOLS) == f"each speaker known from {says}"
+    assert protocol_in_words(protocol, PROTOCOLS) == f"Each speaker known from {says}"
     check_card(dataclasses.replace(card, evaluation=(row(protocol),)))
 
 

@@ -39,7 +39,7 @@ def show(models: Mapping[str, Model], used: str) -> None:
     protocol = st.selectbox(
         "Measured on",
         protocols,
-        format_func=lambda name: f"{name}: {protocol_in_words(name, PROTOCOLS)}",
+        format_func=lambda name: f"{protocol_in_words(name, PROTOCOLS)} ({name})",
         key="protocol",
     )
     rows = {name: row for name, model in models.items() if (row := _measured(model, protocol))}

@@ -49,7 +49,7 @@ def test_results_name_their_protocol(about, monkeypatch):
     )
     assert "1 time in 8" in words(about.run())
     table = about.table[0].value
-    assert list(table["Tested on"].str.extract(r"\*\*(.*)\*\*")[0]) == [
+    assert list(table["Tested on"].str.extract(r"\(\*(.*)\*\)$")[0]) == [
         "ravdess-5fold",
         "random-80-20",
     ]

@@ -100,7 +100,8 @@ def test_unseen_speakers_are_the_default(runs, page):
     page.run()
     chosen = page.selectbox[0]
     assert chosen.value == "ravdess-5fold"
-    assert "unseen speakers" in chosen.options[0] and chosen.options[-1].startswith("random-80-20")
+    assert chosen.options[0].startswith("Unseen speakers")
+    assert chosen.options[-1].endswith("(random-80-20)")
     chosen.select("random-80-20").run()
     assert "That flatters every model" in said(page)
 
