@@ -10,7 +10,7 @@ from pages.parts import models_file
 from pages.parts.answer import named
 from pages.parts.hearing import plain
 from pages.parts.library import title
-from ser_core import architecture, audio, comparison, outcome, plots_models, shelf
+from ser_core import architecture, audio, comparison, jobs, outcome, plots_models, shelf
 from ser_core.card import results_in_words
 from ser_core.comparison import Latency
 from ser_core.errors import UndertoneError
@@ -22,8 +22,9 @@ _VOICE = Path(__file__).parents[2] / "assets" / "samples" / "deep-fast-loud.flac
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _latency(name: str, stamp: int) -> Latency:
-    # Not by `recognizer`: the few that it keeps loaded are for those who listen.
+def _latency(name: str, stamp: int, busy: bool) -> Latency:
+    # Not by `recognizer`: the few that it keeps loaded are for those who listen. What is measured
+    # while a training goes on (`busy`) is not kept for later.
     return comparison.latency(shelf.load(name), audio.read(_VOICE))
 
 
@@ -35,7 +36,7 @@ def _layers(name: str, stamp: int) -> tuple[architecture.Layer, ...]:
 def answers_in(name: str) -> Latency | None:
     """Return how fast a model answers here; None if it cannot be loaded, as `show` tells."""
     try:
-        return _latency(name, shelf.stamp(name))
+        return _latency(name, shelf.stamp(name), bool(jobs.running()))
     except UndertoneError:
         return None
 
@@ -117,7 +118,8 @@ def show(models: Mapping[str, Model], used: str) -> None:
 
 def _facts(model: Model) -> None:
     try:
-        took = _latency(model.name, shelf.stamp(model.name))
+        busy = bool(jobs.running())
+        took = _latency(model.name, shelf.stamp(model.name), busy)
     except UndertoneError as error:
         st.error(plain(f"Sorry: {error}."))
         took = None
@@ -128,10 +130,14 @@ def _facts(model: Model) -> None:
         if took:
             st.metric("Answers in", milliseconds(took), border=True, width=160)
     if took:
-        st.caption(
+        words = (
             f"How fast it answers was measured on this computer: {took.clip_seconds:.0f} s of a "
-            f"synthetic voice, heard {took.runs} times by the loaded model; this is the median."
+            f"synthetic voice, heard {took.runs} times by the loaded model. This is the fastest, "
+            "because what makes the others slower is the computer's other work."
         )
+        if busy:
+            words += " A training goes on here and slows all of them; look again when it is over."
+        st.caption(words)
 
 
 def _about(model: Model) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import streamlit as st
 
-from ser_core import bundle, heldout, importing, recognizer, shelf
+from ser_core import bundle, comparison, heldout, importing, jobs, recognizer, shelf
 from ser_core.recognizer import find_model
 from tests.helpers import ROOT
 from tests.pages.conftest import interrupted
@@ -93,7 +93,17 @@ def test_one_model_is_shown_whole(runs, page):
     assert "CC BY\\-NC\\-SA 4\\.0" in words and "actors portray" in words
     facts = {metric.label: metric.value for metric in page.metric}
     assert facts["Weights"] == "827,913" and facts["Answers in"].endswith(" ms")
-    assert "median" in words
+    assert "This is the fastest" in words and "A training goes on" not in words
+
+
+def test_how_fast_it_answers_while_a_training_goes_on_is_not_kept(runs, page, monkeypatch):
+    for busy, seconds in (True, 1.164), (False, 0.037):
+        monkeypatch.setattr(jobs, "running", lambda busy=busy: ["toy"] * busy)
+        took = comparison.Latency(seconds, 3, 3.0)
+        monkeypatch.setattr(comparison, "latency", lambda *_, took=took: took)
+        assert ("A training goes on here" in said(page.run())) == busy
+        value = next(metric.value for metric in page.metric if metric.label == "Answers in")
+        assert value == ("1164 ms" if busy else "37.0 ms")
 
 
 def test_unseen_speakers_are_the_default(runs, page):
