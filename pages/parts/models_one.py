@@ -52,25 +52,24 @@ def use(name: str) -> None:
     _switch(lambda: shelf.activate(name))
 
 
-def go_back() -> None:
-    """Make the model the app's that was before."""
-    _switch(shelf.go_back)
+def go_back(refused: str = "models-refused") -> None:
+    """Make the model the app's that was before; it is kept under a key why not."""
+    _switch(shelf.go_back, refused)
 
 
-def _switch(choose) -> None:
+def _switch(choose, refused: str = "models-refused") -> None:
     try:
         chosen = choose()
     except UndertoneError as error:
-        st.session_state["models-refused"] = f"Sorry: {error}."
+        st.session_state[refused] = f"Sorry: {error}."
         return
     st.session_state["in-use"] = chosen.name
     st.toast(f"“{plain(chosen.name)}” listens now, for everybody.", icon=":material/check:")
 
 
 def show_use(used: str) -> None:
-    """Say which model is in use, with a way back, and what could not be done last."""
-    if refused := st.session_state.pop("models-refused", None):
-        st.error(plain(refused))
+    """Say which model is in use, with a way back."""
+    models_file.refused("back-refused")
     if trouble := st.session_state.get("trouble"):
         st.warning(f"{trouble}.")
     if not used:
@@ -82,7 +81,12 @@ def show_use(used: str) -> None:
         st.markdown(said, width="content")
         before = shelf.active().before
         if before and not shelf.locked():
-            st.button(f"Back to {plain(before)}", icon=":material/undo:", on_click=go_back)
+            st.button(
+                f"Back to {plain(before)}",
+                icon=":material/undo:",
+                on_click=go_back,
+                args=["back-refused"],
+            )
 
 
 def show(models: Mapping[str, Model], used: str) -> None:

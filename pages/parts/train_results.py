@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from pages.parts import models_one, train_figures, train_now
+from pages.parts import models_file, models_one, train_figures, train_now
 from pages.parts.hearing import plain
 from ser_core import jobs, outcome, shelf
 from ser_core.errors import UndertoneError
@@ -94,8 +94,7 @@ def _headline(known: Outcome) -> None:
 
 
 def _actions(status: Status) -> None:
-    if refused := st.session_state.pop("models-refused", None):
-        st.error(plain(refused))
+    models_file.refused()
     with st.container(horizontal=True, vertical_alignment="center"):
         used = shelf.active()
         if status.model:

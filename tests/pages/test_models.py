@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import streamlit as st
+from streamlit.testing.v1.element_tree import Element
 
 from ser_core import bundle, comparison, heldout, importing, jobs, recognizer, shelf
 from ser_core.recognizer import find_model
@@ -60,6 +61,12 @@ def said(app) -> str:
 
 def button(app, label):
     return next(found for found in app.button if found.label == label)
+
+
+def beside(app, label):
+    """Return what is shown just before a button, for it may be out of sight elsewhere."""
+    shown = [node for node in app.main if isinstance(node, Element)]
+    return shown[shown.index(button(app, label)) - 1]
 
 
 def labels(app) -> list[str]:
@@ -248,6 +255,7 @@ def test_a_damaged_model_is_replaced_with_a_sentence(mine, app):
     assert "sha256" in page.error[0].value
     button(page, "Use this model").click().run()
     assert "sha256" in page.error[0].value and "**swift** is in use" in said(page)
+    assert "sha256" in beside(page, "Use this model").value and len(page.error) == 2
 
 
 @pytest.mark.parametrize("trouble", ["damaged", "gone"])
@@ -304,6 +312,7 @@ def test_a_model_is_renamed(runs, mine, page):
     page.text_input[0].set_value("swift")
     button(page, "Rename it").click().run()
     assert "already" in page.error[0].value and (runs / "yours").is_dir()
+    assert beside(page, "In use") == page.error[0]
     assert not page.run().error
 
 
@@ -357,6 +366,25 @@ def test_what_was_heard_by_a_model_that_is_replaced_is_no_more_than_shown(runs, 
     assert explained()
     old, new = app.session_state.history.values()
     assert (len(old.prediction.probabilities), len(new.prediction.probabilities)) == (8, 4)
+
+
+def test_a_model_that_cannot_be_deleted_says_so_beside_the_button(mine, page):
+    page.run()
+    look_at(page, "mine")
+    shelf.activate("mine")  # somebody else, meanwhile
+    button(page, "Delete it").click().run()
+    assert "in use" in page.error[0].value and beside(page, "In use") == page.error[0]
+
+
+def test_a_refused_way_back_is_told_beside_its_button(mine, page):
+    shelf.activate("mine")
+    shelf.activate("swift")
+    page.run()
+    (mine / "model.onnx").write_bytes(b"damaged")
+    button(page, "Back to mine").click().run()
+    shown = [node for node in page.main if isinstance(node, Element)]
+    assert "sha256" in page.error[0].value
+    assert shown.index(page.error[0]) < shown.index(button(page, "Back to mine"))
 
 
 def test_the_model_in_use_is_not_deleted(mine, page):
