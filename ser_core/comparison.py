@@ -19,6 +19,7 @@ from ser_core.card import Card
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
 from ser_core.splits import PROTOCOLS
+from ser_core.wording import counted
 
 # Of fewer speakers, chance has too few draws to tell anything: with 5, not even a model that is
 # better for each of them could be called so (2 / 2⁵ > 0.05).
@@ -122,7 +123,7 @@ def difference(first: pd.DataFrame, second: pd.DataFrame) -> Difference:
     speakers = scores.speaker_a.unique()
     if len(speakers) < LEAST_SPEAKERS:
         raise ComparisonError(
-            f"these models were tested on clips of {len(speakers)} speakers in common; "
+            f"these models were tested on clips of {counted(len(speakers), 'speaker')} in common; "
             f"{LEAST_SPEAKERS} at least are needed to tell a difference from chance"
         )
     shape = {"index": "speaker_a", "columns": "emotion_a", "fill_value": 0.0}
