@@ -211,6 +211,40 @@ def test_a_training_is_watched_cancelled_and_gone_on_with(recordings, train, mon
     assert "Nothing has been trained here yet" in words(train)
 
 
+def test_while_it_trains_the_end_of_what_it_says_is_read(train, monkeypatch):
+    rounds = [
+        {"epoch": epoch, "epochs": 20, "seconds": 3.0 * epoch, "learning_rate": 1e-3}
+        | {score: 0.5 for score in ("loss", "val_loss", "accuracy", "uar")}
+        for epoch in range(1, 31)
+    ]
+    log = "".join(f"epoch {event['epoch']}\n" for event in rounds)
+    now = jobs.Status(
+        name="toy",
+        state=jobs.State.RUNNING,
+        protocol=None,
+        fold=0,
+        begun="",
+        epoch=30,
+        epochs=40,
+        features=(112, 112),
+        seconds_left=30.0,
+        events=tuple(rounds),
+        log=f"features: 11 of 112\n{log}",
+        error="",
+        resumable=False,
+        model=False,
+    )
+    monkeypatch.setattr(jobs, "running", lambda: ["toy"])
+    monkeypatch.setattr(jobs, "status", lambda name: now)
+    said = words(train.run())
+    (told,) = train.code
+    assert told.value.splitlines() == [f"epoch {epoch}" for epoch in range(21, 31)]
+    # By the names that the results have, too.
+    assert "*Validation*: on others, kept aside to check it." in said
+    assert "**Right (accuracy)**" in said and "**Mean over emotions (UAR)**" in said
+    assert "validation 0.5" in train.get("plotly_chart")[0].proto.alt
+
+
 def test_a_training_that_another_has_started_is_seen(recordings, train):
     (name,) = jobs.start([Order(recipe.load("swift", [*TOY, "training.epochs=2000"]))])
     train.run()
@@ -231,7 +265,8 @@ def test_a_training_that_fails_says_why(recordings, train):
     until_over()
     train.run()
     assert "savee" in errors(train)
-    button(train, "See what came of it").click().run()
+    assert "See what came of it" not in labels(train)
+    button(train, "See why").click().run()
     assert "it stopped: " in errors(train) and "Go on" in labels(train)
 
 
