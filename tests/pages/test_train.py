@@ -103,6 +103,7 @@ def test_before_it_starts_one_sees_what_will_happen(recordings, train):
     said = words(train)
     assert "trained from scratch" in said.replace("\\", "")
     assert "It learns from 43 recordings of 8 people" in said
+    assert "Begin with swift" in said and "leaves no model to use: knn, random" in said
     assert {metric.label: metric.value for metric in train.metric} == {
         "Recordings": "64",
         "People": "8",
@@ -122,6 +123,7 @@ def test_before_it_starts_one_sees_what_will_happen(recordings, train):
     [
         ("swift", "16 recordings of 2 people decide when it stops (validation)"),
         ("mel-cnn-bilstm", "show how sure it may be; then it learns from them, too (validation)"),
+        ("svm", "16 recordings of 2 people show how sure it may be (validation)"),
     ],
 )
 def test_it_says_what_those_who_validate_are_for(recordings, train, name, says):
