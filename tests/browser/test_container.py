@@ -81,7 +81,7 @@ def image(tmp_path_factory):
             taken = [it for it in found if it.is_file() and not ignored(it)]
             assert taken, f"there is no {source} to copy"
             for file in taken:
-                inside = file.relative_to(ROOT / source) if file != ROOT / source else source
+                inside = file.relative_to(ROOT / source) if file != ROOT / source else file.name
                 copy = folder / target / inside
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(file, copy)

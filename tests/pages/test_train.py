@@ -99,6 +99,21 @@ def test_switched_off_there_is_one_sentence(train, finished, recordings, monkeyp
     assert not train.button and not train.segmented_control
 
 
+def test_switched_off_one_still_sees_what_was_measured_beforehand(
+    train, recordings, tmp_path, monkeypatch
+):
+    systems = [SYSTEM | {"ravdess-5fold": NEW}, {"recipe": "swift"}]
+    (tmp_path / "systems.json").write_text(json.dumps(systems))
+    monkeypatch.setenv("UNDERTONE_TRAINING", "off")
+    train.run()
+    assert "Training is switched off on this server." in words(train)
+    assert "Why they differ" in words(train) and len(train.get("plotly_chart")) == 1
+    (choice,) = train.selectbox
+    assert choice.value == "svm" and len(choice.options) == 1
+    assert [title.value for title in train.subheader] == ["As we measured it"]
+    assert not train.button and not train.segmented_control
+
+
 def test_before_it_starts_one_sees_what_will_happen(recordings, train):
     said = words(train)
     assert "trained from scratch" in said.replace("\\", "")
