@@ -394,7 +394,7 @@ def test_mistakes_are_listed_the_surest_first_and_played(finished, recordings, t
     assert list(wrong[listed]) == sorted(wrong, reverse=True)
     assert heard(train) == listed[0]
     choose_row(train, 2)
-    assert heard(train) == listed[2]
+    assert heard(train) == listed[2] and listed[2] in words(train).replace("\\", "")
 
 
 @pytest.mark.parametrize(
