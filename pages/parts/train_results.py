@@ -76,12 +76,12 @@ def _headline(known: Outcome) -> None:
     """Say how well it hears, whom that was tried on, and what that is worth."""
     scores = known.scores
     with st.container(horizontal=True):
-        st.metric("Right", share(scores["accuracy"]), border=True, width=150)
+        st.metric("Right (accuracy)", share(scores["accuracy"]), border=True, width=170)
         st.metric(
-            "Mean over emotions",
+            "Mean over emotions (UAR)",
             share(scores["uar"]),
             border=True,
-            width=190,
+            width=250,
             help="UAR (unweighted average recall): how often it is right, averaged over the "
             "emotions, so that frequent ones do not count for more.",
         )

@@ -2,6 +2,7 @@ import json
 import shutil
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
@@ -316,8 +317,8 @@ def tab(app, name):
 def test_a_finished_training_says_whom_it_was_tried_on(results):
     assert "who also decided when it stopped learning (validation)" in words(results)
     assert {metric.label for metric in results.metric} == {
-        "Right",
-        "Mean over emotions",
+        "Right (accuracy)",
+        "Mean over emotions (UAR)",
         "Guessing",
     }
 
@@ -431,6 +432,22 @@ def test_a_threshold_of_zero_withholds_nothing(finished, recordings, train, thre
     file.write_text(json.dumps(json.loads(file.read_text()) | {"threshold": threshold}))
     tab(view(train, "Results"), "Sureness")
     assert says in words(train)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "says"), [(1.0, "changes little"), (9.0, "does harm"), (1 / 9, "helps")]
+)
+def test_what_calibration_did_is_said_as_it_is(finished, recordings, train, temperature, says):
+    """The probabilities are those of answers that are all right, and so the surer the better."""
+    file = finished / "predictions.parquet"
+    table = pd.read_parquet(file)
+    right = pd.get_dummies(table.emotion)[list(ANOTHER)].astype(float)
+    logits = right.mul(1 / table.calibrated.map({True: temperature, False: 1.0}), axis=0)
+    shares = np.exp(logits)
+    table[list(ANOTHER)] = shares.div(shares.sum(axis=1), axis=0)
+    table.to_parquet(file)
+    tab(view(train, "Results"), "Sureness")
+    assert f"on the validation part against that; here it {says}" in words(train)
 
 
 @pytest.mark.parametrize(("seconds", "says"), [(1.34, "1.3 s"), (1539.4, "1,539 s")])
