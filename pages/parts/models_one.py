@@ -16,7 +16,7 @@ from ser_core.comparison import Latency
 from ser_core.errors import UndertoneError
 from ser_core.shelf import Model, Origin
 from ser_core.splits import PROTOCOLS
-from ser_core.wording import share
+from ser_core.wording import counted, duration, share
 
 _VOICE = Path(__file__).parents[2] / "assets" / "samples" / "deep-fast-loud.flac"
 
@@ -148,18 +148,23 @@ def _about(model: Model) -> None:
     card, training = model.card, model.card.training
     emotions = ", ".join(named(label) for label in card.labels)
     corpora = ", ".join(f"{title(name)} ({licence})" for name, licence in training.corpora.items())
-    tuned = "other speakers, who decided when to stop and"
+    tuned = len(training.validation_speakers)
     if training.refitted:
-        tuned = "of them, who were kept aside at first and decided"
+        judges = f"{tuned} of them, kept aside at first, who decided"
+        # The weights are the last round's, for nobody was left to say which were the best.
+        rounds = f": {counted(training.epochs, 'round')} without those, then as many with all"
+    else:
+        judges = f"{counted(tuned, 'other speaker')}, who decided when to stop and"
+        rounds = f"; of its rounds, the best was kept, number {training.epochs}"
     lines = {
         "Hears": emotions,
         "Comes from": f"{model.origin}; made on {plain(card.created)}",
-        "Learned from": f"{training.utterances:,} recordings of {len(training.speakers)} speakers "
-        f"in {plain(corpora)}",
-        "Tuned on": f"{len(training.validation_speakers)} {tuned} below which confidence "
-        f"({card.threshold:.0%}) it says “I can't tell”",
-        "Training": f"{training.epochs} rounds in {training.seconds / 60:.0f} minutes; recipe "
-        f"{plain(training.recipe)}, seed {training.seed}",
+        "Learned from": f"{counted(training.utterances, 'recording')} of "
+        f"{counted(len(training.speakers), 'speaker')} in {plain(corpora)}",
+        "Tuned on": f"{judges} below which confidence ({card.threshold:.0%}) it says “I can't "
+        "tell”",
+        "Training": f"{duration(training.seconds)}{rounds}; recipe {plain(training.recipe)}, "
+        f"seed {training.seed}",
         "Licence": plain(card.licence),
         "Limits": "It hears emotion as actors portray it, not what anyone feels. Expect much less "
         "of it in everyday speech, other languages, children's voices and noise. It is not for "
@@ -184,8 +189,8 @@ def _results(model: Model) -> None:
         hide_header=False,
     )
     st.caption(
-        "Mean ± standard deviation, if there were several trainings. Believe the rows "
-        "about unseen speakers."
+        "*Right* is the accuracy, *UAR* the mean over emotions. Mean ± standard deviation, if "
+        "there were several trainings. Believe the rows about unseen speakers."
     )
 
 
@@ -200,8 +205,8 @@ def _own_test(model: Model) -> None:
         return
     scores = known.scores
     st.markdown(
-        f"**{share(scores['accuracy'])} right**, {share(scores['uar'])} as a mean over the "
-        f"emotions (UAR). {plain(outcome.tried(known))}."
+        f"Right (accuracy) **{share(scores['accuracy'])}**, mean over emotions (UAR) "
+        f"**{share(scores['uar'])}**. {plain(outcome.tried(known))}."
     )
     st.caption(
         "The test of this one training; the table at the top of the page has whole protocols, as "

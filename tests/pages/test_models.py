@@ -103,6 +103,25 @@ def test_one_model_is_shown_whole(runs, page):
     assert "This is the fastest" in words and "A training goes on" not in words
 
 
+@pytest.mark.parametrize(
+    ("refitted", "says"),
+    [
+        (
+            False,
+            ("1 other speaker, who decided", "3 min; of its rounds, the best was kept, number 7"),
+        ),
+        (True, ("1 of them, kept aside", "3 min: 7 rounds without those, then as many with all")),
+    ],
+)
+def test_what_a_training_took_and_who_tuned_it(mine, page, refitted, says):
+    card = bundle.read_card(mine)
+    about = {"epochs": 7, "seconds": 180.0, "validation_speakers": ("a",), "refitted": refitted}
+    bundle.write_card(replace(card, training=replace(card.training, **about)), mine)
+    page.run()
+    words = said(look_at(page, "mine"))
+    assert all(each in words for each in says)
+
+
 def test_how_fast_it_answers_while_a_training_goes_on_is_not_kept(runs, page, monkeypatch):
     for busy, seconds in (True, 1.164), (False, 0.037):
         monkeypatch.setattr(jobs, "running", lambda busy=busy: ["toy"] * busy)
@@ -172,6 +191,7 @@ def test_the_test_of_its_own_training_is_told(runs, toy_run, page, protocol):
     assert ("has not been tested" in said(page)) == (protocol is None)
     tried = f"Tried on 16 recordings of 2 speakers.*{protocol}"
     assert bool(re.search(tried, said(page).replace("\\", ""))) == (protocol is not None)
+    assert ("mean over emotions (UAR)" in said(page)) == (protocol is not None)
 
 
 def test_a_toy_that_was_trained_here_is_shown(runs, toy_run, page):
