@@ -16,6 +16,7 @@ RUN if [ "$TRAINING" = off ]; then \
 COPY app.py server.py LICENSE ./
 COPY .streamlit .streamlit
 COPY assets assets
+COPY benchmarks/results/systems.json benchmarks/results/
 COPY models models
 COPY pages pages
 COPY ser_core ser_core

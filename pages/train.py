@@ -15,6 +15,7 @@ st.set_page_config(layout="wide")
 st.title("Train a model", anchor=False)
 if shelf.locked():
     st.info("Training is switched off on this server.")
+    train_known.show_beforehand()
     st.stop()
 st.markdown(
     "Let a network learn from recordings, watch it do so, and see how well it hears people whom it "

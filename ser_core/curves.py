@@ -120,19 +120,31 @@ def _one_vs_rest(truth: np.ndarray, probabilities: np.ndarray, labels: Sequence[
 
 @dataclass(frozen=True)
 class Quadratic:
-    """`y = a·x² + b·x + c`, and the share of y's variance that it explains."""
+    """`y = a·x² + b·x + c`, the share of y's variance that it explains, and the largest x."""
 
     a: float
     b: float
     c: float
     r2: float
+    reach: float
 
     def __str__(self) -> str:
-        """Return the equation, with three digits."""
-        first, *others = (
-            f"{'−' if value < 0 else '+'} {abs(value):.3g}{power}"
-            for value, power in ((self.a, "·e²"), (self.b, "·e"), (self.c, ""))
+        """Return the equation, with three digits.
+
+        A term that is nowhere worth one of the three digits of the largest is left out: most of
+        those are what rounding leaves of a straight line.
+        """
+        terms = (
+            (self.a, "·e²", self.a * self.reach**2),
+            (self.b, "·e", self.b * self.reach),
+            (self.c, "", self.c),
         )
+        least = max(abs(most) for _, _, most in terms) / 2000
+        first, *others = [
+            f"{'−' if value < 0 else '+'} {abs(value):.3g}{power}"
+            for value, power, most in terms
+            if value and abs(most) >= least
+        ] or ["0"]
         return " ".join((first.removeprefix("+ ").replace("− ", "−"), *others))
 
     def at(self, x: np.ndarray) -> np.ndarray:
@@ -147,10 +159,12 @@ def quadratic(x: Sequence[float], y: Sequence[float]) -> Quadratic | None:
     x, y = x[finite], y[finite]
     if len(x) < 4:
         return None
-    c, b, a = Polynomial.fit(x, y, 2).convert().coef
+    found = Polynomial.fit(x, y, 2).convert().coef
+    c, b, a = np.pad(found, (0, 3 - len(found)))  # without zeros at the end, if all are
     spread = ((y - y.mean()) ** 2).sum()
     rest = ((y - (a * x**2 + b * x + c)) ** 2).sum()
-    return Quadratic(float(a), float(b), float(c), float(1 - rest / spread) if spread else 1.0)
+    r2 = float(1 - rest / spread) if spread else 1.0
+    return Quadratic(float(a), float(b), float(c), r2, reach=float(np.abs(x).max()))
 
 
 def trends(events: Sequence[Mapping], scores: Sequence[str]) -> dict[str, Quadratic]:

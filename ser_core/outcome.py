@@ -12,6 +12,7 @@ from ser_core import jobs
 from ser_core.errors import UndertoneError
 from ser_core.plan import LEAKY
 from ser_core.recipe import Recipe
+from ser_core.wording import counted
 
 # What was measured of every published system beforehand; see `benchmarks/systems.py`.
 SYSTEMS = Path(__file__).parent.parent / "benchmarks" / "results" / "systems.json"
@@ -130,7 +131,9 @@ def read(folder: Path) -> Outcome:
 
 def tried(known: Outcome) -> str:
     """Return on whom a run was tried, and what that is worth, as a sentence without its stop."""
-    if known.part == "validation" and known.refitted:
+    if known.part == "validation" and not known.metrics["epoch"]:  # a baseline learns at once
+        worth = "who showed how sure it may be (validation): nobody was kept aside for a test"
+    elif known.part == "validation" and known.refitted:
         worth = (
             "who showed how sure it may be (validation), before it learned from them, too: nobody "
             "was kept aside for a test"
@@ -147,8 +150,8 @@ def tried(known: Outcome) -> str:
         )
     else:
         worth = f"whom it had never heard ({known.protocol}, group {known.about['fold'] + 1})"
-    people = len(known.speakers)
-    return f"Tried on {known.scores['n']:,} recordings of {people} speakers, {worth}"
+    recordings = counted(known.scores["n"], "recording")
+    return f"Tried on {recordings} of {counted(len(known.speakers), 'speaker')}, {worth}"
 
 
 def _answers(table: pd.DataFrame, labels: tuple[str, ...]) -> Answers:

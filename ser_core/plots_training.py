@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from ser_core.curves import Bin, Curve, Quadratic
 from ser_core.emotions import EMOTIONS
 from ser_core.plots import GREY, INK, VIOLET, transparent
-from ser_core.wording import share
+from ser_core.wording import counted, share
 
 ORANGE = "#D98A00"  # what is learned from, beside the violet of what is tested on
 _GRID = "#8C8C8C33"
@@ -205,7 +205,7 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> go.Figure:
                     "line": {"width": 2, "color": colour},
                 },
                 cliponaxis=False,  # it may be right always
-                text=[f"{each.count} answers" for each in bins],
+                text=[counted(each.count, "answer") for each in bins],
                 hovertemplate="%{x:.0%} sure: %{y:.0%} right, %{text}"
                 f"<extra>{escape(name)}</extra>",
             )

@@ -1,4 +1,4 @@
-"""Fractions as people read them: what a model believes, and what was counted."""
+"""Numbers as people read them: what a model believes, what was counted, how long it took."""
 
 
 def percent(probability: float) -> str:
@@ -20,3 +20,15 @@ def signed(value: float) -> str:
     """Return a value to one decimal, with its sign; what is as good as zero has none."""
     rounded = f"{value:+.1f}".replace("-", "−")
     return "0.0" if rounded[1:] == "0.0" else rounded
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return how many there are of something; many are called as one with an s if not given."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def duration(seconds: float) -> str:
+    """Return how long something takes, so exactly as matters to somebody who waits."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

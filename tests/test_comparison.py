@@ -197,3 +197,20 @@ def test_scores_are_drawn_best_on_top_with_their_ranges():
 def test_latency_is_measured(talk):
     found = comparison.latency(Recognizer.from_name("swift"), talk, runs=3)
     assert found.seconds > 0 and found.runs == 3 and found.clip_seconds == 3
+
+
+@pytest.mark.parametrize(
+    ("takes", "runs"), [([9, 0.3, 0.4, 0.2, 1], 3), ([9, 0.2, 0.01, 0.1, 0.3, 1], 4)]
+)
+def test_the_fastest_run_counts_and_a_slow_model_is_let_off(talk, monkeypatch, takes, runs):
+    """The first run, by which it gets warm, takes nine seconds and does not count."""
+    clock, waits = [0.0], iter(takes)
+
+    class Slow:
+        def predict(self, clip):
+            clock[0] += next(waits)
+
+    monkeypatch.setattr(comparison.time, "perf_counter", lambda: clock[0])
+    found = comparison.latency(Slow(), talk)
+    assert found.runs == runs
+    assert found.seconds == pytest.approx(min(takes[1 : 1 + runs]))

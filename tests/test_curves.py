@@ -108,6 +108,21 @@ def test_how_much_a_parabola_explains_is_measured():
     assert str(curves.quadratic(x, -x)).startswith(("−", "0", "1"))
 
 
+@pytest.mark.parametrize(
+    ("y", "text"),
+    [
+        (lambda x: 1e-4 + 0 * x, "0.0001"),
+        (lambda x: 3 - 0.02 * x, "−0.02·e + 3"),
+        (lambda x: 1e-5 * x**2, "1e-05·e²"),
+        (lambda x: 0.5 + 1e-5 * x**2, "1e-05·e² + 0.5"),
+        (lambda x: 0 * x, "0"),
+    ],
+)
+def test_what_rounding_leaves_is_not_written(y, text):
+    x = np.arange(1, 60)
+    assert str(curves.quadratic(x, y(x))) == text
+
+
 @pytest.mark.parametrize("y", [[1, 2, 3], [1, 2, 3, np.nan], []])
 def test_of_too_few_points_there_is_no_parabola(y):
     assert curves.quadratic(range(len(y)), y) is None

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -67,6 +68,15 @@ def test_who_validated_a_run_without_a_test_is_said(run, refit, says):
     kept["training"]["refit"] = refit
     (run / "recipe.json").write_text(json.dumps(kept))
     assert says in outcome.tried(outcome.read(run))
+
+
+def test_a_baseline_does_not_stop_and_one_speaker_is_not_many(run):
+    known = outcome.read(run)
+    known = replace(known, metrics=known.metrics | {"epoch": 0}, speakers=("a",))
+    assert outcome.tried(known) == (
+        "Tried on 16 recordings of 1 speaker, who showed how sure it may be (validation): nobody "
+        "was kept aside for a test"
+    )
 
 
 @pytest.mark.parametrize("name", ["recipe.json", "run.json", "metrics.json", "predictions.parquet"])

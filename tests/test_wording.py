@@ -1,8 +1,8 @@
-"""Fractions in words."""
+"""Numbers in words."""
 
 import pytest
 
-from ser_core.wording import percent, share, signed
+from ser_core.wording import counted, duration, percent, share, signed
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,19 @@ def test_what_was_counted_is_all_only_if_nothing_is_missing(fraction, text):
 )
 def test_nothing_is_minus_zero(value, text):
     assert signed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 people"), (1, "1 person"), (2, "2 people"), (1234, "1,234 people")]
+)
+def test_one_is_not_many(count, text):
+    assert counted(count, "person", "people") == text
+    assert counted(1, "round") == "1 round" and counted(2, "round") == "2 rounds"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (6000, "1.7 h")],
+)
+def test_a_duration_is_no_more_exact_than_it_matters(seconds, text):
+    assert duration(seconds) == text

@@ -24,7 +24,8 @@ def _archive(name: str, stamp: int, format: str) -> bytes:
 
 
 def actions(model: Model, used: str, *, use: Callable[[str], None]) -> None:
-    """Offer what can be done with a model."""
+    """Offer what can be done with a model, and say what of it could not be done last."""
+    refused()
     with st.container(horizontal=True):
         if not shelf.locked():
             st.button(
@@ -52,6 +53,12 @@ def actions(model: Model, used: str, *, use: Callable[[str], None]) -> None:
                 f"{also if model.origin is Origin.TRAINED else ''}, for good."
             )
             st.button("Delete it", type="primary", on_click=_delete, args=[model.name])
+
+
+def refused(key: str = "models-refused") -> None:
+    """Say, once, what could not be done."""
+    if said := st.session_state.pop(key, None):
+        st.error(plain(said))
 
 
 def _export(model: Model) -> None:

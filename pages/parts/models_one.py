@@ -10,20 +10,21 @@ from pages.parts import models_file
 from pages.parts.answer import named
 from pages.parts.hearing import plain
 from pages.parts.library import title
-from ser_core import architecture, audio, comparison, outcome, plots_models, shelf
+from ser_core import architecture, audio, comparison, jobs, outcome, plots_models, shelf
 from ser_core.card import results_in_words
 from ser_core.comparison import Latency
 from ser_core.errors import UndertoneError
 from ser_core.shelf import Model, Origin
 from ser_core.splits import PROTOCOLS
-from ser_core.wording import share
+from ser_core.wording import counted, duration, share
 
 _VOICE = Path(__file__).parents[2] / "assets" / "samples" / "deep-fast-loud.flac"
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _latency(name: str, stamp: int) -> Latency:
-    # Not by `recognizer`: the few that it keeps loaded are for those who listen.
+def _latency(name: str, stamp: int, busy: bool) -> Latency:
+    # Not by `recognizer`: the few that it keeps loaded are for those who listen. What is measured
+    # while a training goes on (`busy`) is not kept for later.
     return comparison.latency(shelf.load(name), audio.read(_VOICE))
 
 
@@ -35,7 +36,7 @@ def _layers(name: str, stamp: int) -> tuple[architecture.Layer, ...]:
 def answers_in(name: str) -> Latency | None:
     """Return how fast a model answers here; None if it cannot be loaded, as `show` tells."""
     try:
-        return _latency(name, shelf.stamp(name))
+        return _latency(name, shelf.stamp(name), bool(jobs.running()))
     except UndertoneError:
         return None
 
@@ -51,25 +52,24 @@ def use(name: str) -> None:
     _switch(lambda: shelf.activate(name))
 
 
-def go_back() -> None:
-    """Make the model the app's that was before."""
-    _switch(shelf.go_back)
+def go_back(refused: str = "models-refused") -> None:
+    """Make the model the app's that was before; it is kept under a key why not."""
+    _switch(shelf.go_back, refused)
 
 
-def _switch(choose) -> None:
+def _switch(choose, refused: str = "models-refused") -> None:
     try:
         chosen = choose()
     except UndertoneError as error:
-        st.session_state["models-refused"] = f"Sorry: {error}."
+        st.session_state[refused] = f"Sorry: {error}."
         return
     st.session_state["in-use"] = chosen.name
     st.toast(f"“{plain(chosen.name)}” listens now, for everybody.", icon=":material/check:")
 
 
 def show_use(used: str) -> None:
-    """Say which model is in use, with a way back, and what could not be done last."""
-    if refused := st.session_state.pop("models-refused", None):
-        st.error(plain(refused))
+    """Say which model is in use, with a way back."""
+    models_file.refused("back-refused")
     if trouble := st.session_state.get("trouble"):
         st.warning(f"{trouble}.")
     if not used:
@@ -81,7 +81,12 @@ def show_use(used: str) -> None:
         st.markdown(said, width="content")
         before = shelf.active().before
         if before and not shelf.locked():
-            st.button(f"Back to {plain(before)}", icon=":material/undo:", on_click=go_back)
+            st.button(
+                f"Back to {plain(before)}",
+                icon=":material/undo:",
+                on_click=go_back,
+                args=["back-refused"],
+            )
 
 
 def show(models: Mapping[str, Model], used: str) -> None:
@@ -117,7 +122,8 @@ def show(models: Mapping[str, Model], used: str) -> None:
 
 def _facts(model: Model) -> None:
     try:
-        took = _latency(model.name, shelf.stamp(model.name))
+        busy = bool(jobs.running())
+        took = _latency(model.name, shelf.stamp(model.name), busy)
     except UndertoneError as error:
         st.error(plain(f"Sorry: {error}."))
         took = None
@@ -128,28 +134,37 @@ def _facts(model: Model) -> None:
         if took:
             st.metric("Answers in", milliseconds(took), border=True, width=160)
     if took:
-        st.caption(
+        words = (
             f"How fast it answers was measured on this computer: {took.clip_seconds:.0f} s of a "
-            f"synthetic voice, heard {took.runs} times by the loaded model; this is the median."
+            f"synthetic voice, heard {took.runs} times by the loaded model. This is the fastest, "
+            "because what makes the others slower is the computer's other work."
         )
+        if busy:
+            words += " A training goes on here and slows all of them; look again when it is over."
+        st.caption(words)
 
 
 def _about(model: Model) -> None:
     card, training = model.card, model.card.training
     emotions = ", ".join(named(label) for label in card.labels)
     corpora = ", ".join(f"{title(name)} ({licence})" for name, licence in training.corpora.items())
-    tuned = "other speakers, who decided when to stop and"
+    tuned = len(training.validation_speakers)
     if training.refitted:
-        tuned = "of them, who were kept aside at first and decided"
+        judges = f"{tuned} of them, kept aside at first, who decided"
+        # The weights are the last round's, for nobody was left to say which were the best.
+        rounds = f": {counted(training.epochs, 'round')} without those, then as many with all"
+    else:
+        judges = f"{counted(tuned, 'other speaker')}, who decided when to stop and"
+        rounds = f"; of its rounds, the best was kept, number {training.epochs}"
     lines = {
         "Hears": emotions,
         "Comes from": f"{model.origin}; made on {plain(card.created)}",
-        "Learned from": f"{training.utterances:,} recordings of {len(training.speakers)} speakers "
-        f"in {plain(corpora)}",
-        "Tuned on": f"{len(training.validation_speakers)} {tuned} below which confidence "
-        f"({card.threshold:.0%}) it says “I can't tell”",
-        "Training": f"{training.epochs} rounds in {training.seconds / 60:.0f} minutes; recipe "
-        f"{plain(training.recipe)}, seed {training.seed}",
+        "Learned from": f"{counted(training.utterances, 'recording')} of "
+        f"{counted(len(training.speakers), 'speaker')} in {plain(corpora)}",
+        "Tuned on": f"{judges} below which confidence ({card.threshold:.0%}) it says “I can't "
+        "tell”",
+        "Training": f"{duration(training.seconds)}{rounds}; recipe {plain(training.recipe)}, "
+        f"seed {training.seed}",
         "Licence": plain(card.licence),
         "Limits": "It hears emotion as actors portray it, not what anyone feels. Expect much less "
         "of it in everyday speech, other languages, children's voices and noise. It is not for "
@@ -174,8 +189,8 @@ def _results(model: Model) -> None:
         hide_header=False,
     )
     st.caption(
-        "Mean ± standard deviation, if there were several trainings. Believe the rows "
-        "about unseen speakers."
+        "*Right* is the accuracy, *UAR* the mean over emotions. Mean ± standard deviation, if "
+        "there were several trainings. Believe the rows about unseen speakers."
     )
 
 
@@ -190,8 +205,8 @@ def _own_test(model: Model) -> None:
         return
     scores = known.scores
     st.markdown(
-        f"**{share(scores['accuracy'])} right**, {share(scores['uar'])} as a mean over the "
-        f"emotions (UAR). {plain(outcome.tried(known))}."
+        f"Right (accuracy) **{share(scores['accuracy'])}**, mean over emotions (UAR) "
+        f"**{share(scores['uar'])}**. {plain(outcome.tried(known))}."
     )
     st.caption(
         "The test of this one training; the table at the top of the page has whole protocols, as "

@@ -10,6 +10,7 @@ from pages.parts.hearing import plain
 from ser_core import library
 from ser_core.corpora import CorpusError, ready_made
 from ser_core.emotions import EMOTIONS
+from ser_core.wording import counted
 
 
 @st.cache_resource(max_entries=8, show_spinner="Looking for the recordings …")
@@ -38,7 +39,7 @@ def show(table: pd.DataFrame, *, key: str) -> None:
     if table.empty:
         st.markdown("No recording.")
         return
-    st.caption(f"{len(table):,} recording{'s' if len(table) > 1 else ''}. Choose one to hear it.")
+    st.caption(f"{counted(len(table), 'recording')}. Choose one to hear it.")
     columns = {
         "Emotion": table.emotion.map(_face),
         "Heard as": table.heard.map(_face),
@@ -70,7 +71,9 @@ def _play(clip: str) -> None:
     path = find(clip)
     if path is None:
         st.info(f"The recording {plain(clip)} is not here any more.")
-    elif ready_made.is_ready_made(path):
+        return
+    st.caption(plain(clip))  # in the table, a phone has no room for it
+    if ready_made.is_ready_made(path):
         st.info("There is no sound of this recording here, only its spectrogram.")
     else:
         kind = mimetypes.guess_type(path)[0] or "audio/wav"

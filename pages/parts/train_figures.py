@@ -10,14 +10,14 @@ from pages.parts.answer import named
 from ser_core import curves, evaluation, plots_training
 from ser_core.jobs import Status
 from ser_core.outcome import Answers, Outcome
-from ser_core.wording import share
+from ser_core.wording import counted, share
 
 _BAR = {"displayModeBar": False}
 _SCORES = {
     "loss": "Error (loss), training",
     "val_loss": "Error (loss), validation",
-    "accuracy": "Accuracy, training",
-    "val_accuracy": "Accuracy, validation",
+    "accuracy": "Right, training",
+    "val_accuracy": "Right, validation",
     "uar": "UAR, training",
     "val_uar": "UAR, validation",
 }
@@ -73,12 +73,12 @@ def learning(events: Sequence[dict], *, best: int = 0) -> None:
                 plots_training.over_epochs(events, scores, fits=fits, best=best, shares=shares),
                 config=_BAR,
                 key=f"train-{next(iter(scores))}",
-                alt=f"{title} over {len(events)} rounds",
+                alt=f"{title} over {counted(len(events), 'round')}",
             )
     kept = f" The dashed line is round {best}, whose weights were kept." if best else ""
     fitted = " Dotted: the parabola that fits best." if fits else ""
     st.caption(
-        "Violet: those kept aside to check it (validation). Orange: what it learns from, with "
+        "Violet: others, kept aside to check it (validation). Orange: what it learns from, with "
         f"its changes, as it learns; so orange may be worse.{kept}{fitted}"
     )
     if fits:
@@ -87,7 +87,10 @@ def learning(events: Sequence[dict], *, best: int = 0) -> None:
             for score, fit in fits.items()
         ]
         st.table(rows, alt="Equations of the fitted parabolas", hide_header=False)
-        st.caption("R² is how much of the curve the parabola explains: 1 is all of it.")
+        st.caption(
+            "R² is how much of the curve the parabola explains: 1 is all of it. Terms too small to "
+            "matter are left out."
+        )
 
 
 @st.fragment
@@ -177,14 +180,13 @@ def _groups(known: Outcome) -> None:
         if found.empty:
             continue
         st.subheader(title, anchor=False)
-        found.columns = ["Who", "Recordings", "Right", "Mean over emotions"]
+        found.columns = ["Who", "Recordings", "Right", "UAR"]
         st.dataframe(
             _in_per_cent(found),
             hide_index=True,
             alt=f"How well each of the {title.lower()} was heard",
             column_config={
-                name: st.column_config.NumberColumn(format="%d%%")
-                for name in ("Right", "Mean over emotions")
+                name: st.column_config.NumberColumn(format="%d%%") for name in ("Right", "UAR")
             },
         )
 
@@ -217,7 +219,7 @@ def _sureness(known: Outcome) -> None:
         st.caption(
             "On the dotted line it is right as often as it is sure; below, it is too sure of "
             f"itself. One number, the temperature ({known.metrics['temperature']:.2f}), was fitted "
-            "on the validation part to mend that."
+            f"on the validation part against that; {_mended(before, after)}."
         )
     with right:
         st.subheader("What if it answered only when sure?", anchor=False)
@@ -241,6 +243,13 @@ def _sureness(known: Outcome) -> None:
             "From right to left, the least sure answers are withheld first. The diamond is the "
             "threshold that was chosen on the validation part."
         )
+
+
+def _mended(before: float, after: float) -> str:
+    """Say whether calibration has helped: less than a tenth of the error is no difference."""
+    if after < 0.9 * before:
+        return "here it helps"
+    return "here it does harm" if after > 1.1 * before else "here it changes little"
 
 
 def _one_vs_rest(answers: Answers) -> None:
@@ -269,7 +278,8 @@ def _mistakes(answers: Answers) -> None:
         st.markdown("It made no mistake.")
         return
     st.markdown(
-        f"**{len(wrong):,}** of {len(answers.table):,} were heard as another emotion; those first "
-        "of which it was surest. Listen: would you have heard it?"
+        f"**{len(wrong):,}** of {len(answers.table):,} {'was' if len(wrong) == 1 else 'were'} "
+        "heard as another emotion; those first of which it was surest. Listen: would you have "
+        "heard it?"
     )
     train_clips.show(wrong, key="wrong")

@@ -13,7 +13,7 @@ from ser_core.errors import UndertoneError
 from ser_core.jobs import Order, State
 from ser_core.outcome import Outcome
 from ser_core.recipe import Recipe
-from ser_core.wording import share
+from ser_core.wording import counted, share
 
 _WHY = (
     "**Why they differ:** in a random split the people who test it also taught it, so that it can "
@@ -25,20 +25,7 @@ _WHY = (
 def show(manifests: Mapping[str, pd.DataFrame]) -> None:
     """Show both figures of a recipe side by side, or measure them."""
     train_now.refused()
-    st.markdown(
-        "Most published figures come from a random split: the same people speak in training and in "
-        "the test. See what is left of them when the voices are new."
-    )
-    names = list(plan.shipped())
-    name = st.selectbox(
-        "Recipe",
-        names,
-        index=names.index("svm"),
-        format_func=called,
-        key="train-known-recipe",
-        persist_state="session",
-    )
-    describe(plan.shipped()[name])
+    name = _recipe(list(plan.shipped()))
     left, right = st.columns(2, gap="large")
     with left:
         shown = _beforehand(name)
@@ -46,6 +33,35 @@ def show(manifests: Mapping[str, pd.DataFrame]) -> None:
         shown |= _here(name, manifests)
     if shown:
         st.markdown(_WHY)
+
+
+def show_beforehand() -> None:
+    """Show the figures that we have measured of recipes, where nothing may be trained."""
+    names = [name for name in plan.shipped() if outcome.beforehand(name)]
+    if names:
+        name = _recipe(names)
+        left, _ = st.columns(2, gap="large")  # of a figure's usual width
+        with left:
+            _beforehand(name)
+        st.markdown(_WHY)
+
+
+def _recipe(names: list[str]) -> str:
+    """Say what is to be seen here, and let a recipe be chosen for it."""
+    st.markdown(
+        "Most published figures come from a random split: the same people speak in training and in "
+        "the test. See what is left of them when the voices are new."
+    )
+    name = st.selectbox(
+        "Recipe",
+        names,
+        index=names.index("svm") if "svm" in names else 0,
+        format_func=called,
+        key="train-known-recipe",
+        persist_state="session",
+    )
+    describe(plan.shipped()[name])
+    return name
 
 
 def _beforehand(name: str) -> bool:
@@ -89,9 +105,10 @@ def _here(name: str, manifests: Mapping[str, pd.DataFrame]) -> bool:
 def _pair(known: Outcome, new: Outcome) -> None:
     _draw(known.scores, new.scores, key="here")
     st.caption(
-        f"“{plain(known.name)}”: {len(known.answers.table):,} recordings of "
-        f"{len(known.speakers)} people whom it knows ({known.protocol}). “{plain(new.name)}”: "
-        f"{len(new.answers.table):,} of {len(new.speakers)} people whom it does not "
+        f"“{plain(known.name)}”: {counted(len(known.answers.table), 'recording')} of "
+        f"{counted(len(known.speakers), 'person', 'people')} whom it knows ({known.protocol}). "
+        f"“{plain(new.name)}”: {len(new.answers.table):,} of "
+        f"{counted(len(new.speakers), 'person', 'people')} whom it does not "
         f"({new.protocol}, group {new.about['fold'] + 1}); another group may be easier or harder."
     )
 

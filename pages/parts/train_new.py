@@ -16,7 +16,9 @@ from ser_core.jobs import Order
 from ser_core.plan import PlanError
 from ser_core.recipe import Recipe
 from ser_core.recipe_text import settings_of, spelled, to_toml
+from ser_core.recognizer import QUICK_MODEL
 from ser_core.splits import PROTOCOLS, Split, fold_count
+from ser_core.wording import counted
 
 _PEOPLE = "Keep some people aside"
 _FIFTH = "Keep a random fifth of the recordings aside"
@@ -64,6 +66,11 @@ def show(manifests: Mapping[str, pd.DataFrame]) -> None:
             format_func=called,
             key="train-recipe",
             persist_state="session",
+        )
+        quick = [name for name, loaded in plan.shipped().items() if plan.is_baseline(loaded)]
+        st.caption(
+            f"New to this? Begin with {QUICK_MODEL}. For a first look that takes seconds, but "
+            f"leaves no model to use: {', '.join(quick)}."
         )
         describe(plan.shipped()[name])
         try:
@@ -287,24 +294,25 @@ def _preview(loaded: Recipe, manifest: pd.DataFrame, split: Split, protocol: str
     runs = jobs.runs()
     weights = plan.parameters(loaded, runs)
     lines = [
-        *_parts(manifest, split, protocol, refit=loaded.training.refit),
+        *_parts(loaded, manifest, split, protocol),
         f"Network: {loaded.network.name}" + (f", {weights:,} weights" if weights else ""),
         _time(loaded, runs, len(split.train)),
     ]
     st.markdown("\n".join(f"- {line}" for line in lines))
 
 
-def _parts(manifest: pd.DataFrame, split: Split, protocol: str | None, *, refit: bool) -> list[str]:
+def _parts(loaded: Recipe, manifest: pd.DataFrame, split: Split, protocol: str | None) -> list[str]:
     def said(rows) -> str:
         people = manifest.speaker.iloc[rows].nunique()
-        return f"{len(rows):,} recordings of {people} {'person' if people == 1 else 'people'}"
+        return f"{counted(len(rows), 'recording')} of {counted(people, 'person', 'people')}"
 
     lines = [f"It learns from {said(split.train)}"]
-    task = (
-        "show how sure it may be; then it learns from them, too"
-        if refit
-        else "decide when it stops"
-    )
+    if plan.is_baseline(loaded):
+        task = "show how sure it may be"
+    elif loaded.training.refit:
+        task = "show how sure it may be; then it learns from them, too"
+    else:
+        task = "decide when it stops"
     lines += [f"{said(split.validation)} {task} (validation)"]
     if protocol is None:
         return [*lines, "Nothing tests it"]

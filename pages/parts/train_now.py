@@ -6,9 +6,11 @@ from pages.parts.hearing import plain
 from ser_core import jobs, plots_training
 from ser_core.errors import UndertoneError
 from ser_core.jobs import State, Status
+from ser_core.wording import counted, duration
 
 _EVERY = 2.0  # seconds between two looks
 _BAR = {"displayModeBar": False}
+_LINES = 10  # of what it says
 
 
 @st.fragment(run_every=_EVERY)
@@ -78,7 +80,8 @@ def _under_way(found: list[Status]) -> None:
             "at a time on this computer."
         )
         with st.expander("What it says", icon=":material/terminal:", key="train-log"):
-            st.code(now.log or "Nothing yet.", language=None, height=220)
+            # Its end: what it says now is what one wants to read, without having to scroll.
+            st.code("\n".join(now.log.splitlines()[-_LINES:]) or "Nothing yet.", language=None)
 
 
 def _progress(now: Status) -> tuple[float, str]:
@@ -89,15 +92,9 @@ def _progress(now: Status) -> tuple[float, str]:
         return 1.0, "Done with learning; measuring what came of it"
     if not now.events:
         return 0.0, "Getting ready"
-    left = f", {_minutes(now.seconds_left)} left at most" if now.seconds_left else ""
+    left = f", {duration(now.seconds_left)} left at most" if now.seconds_left else ""
     again = ", now with everybody's recordings" if now.epoch > len(now.events) else ""
     return now.epoch / now.epochs, f"Round {now.epoch} of {now.epochs}{again}{left}"
-
-
-def _minutes(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 # A figure that is the same as before is not drawn again.
@@ -109,9 +106,9 @@ def _figure(name: str, begun: str, scores: tuple, shares: bool, rounds: int, _ev
 def _curves(now: Status) -> None:
     last = now.events[-1]
     charts = (
-        ("Error (loss)", {"loss": "training", "val_loss": "others"}, False),
-        ("Right (accuracy)", {"accuracy": "training", "val_accuracy": "others"}, True),
-        ("Right, mean over emotions (UAR)", {"uar": "training", "val_uar": "others"}, True),
+        ("Error (loss)", {"loss": "training", "val_loss": "validation"}, False),
+        ("Right (accuracy)", {"accuracy": "training", "val_accuracy": "validation"}, True),
+        ("Mean over emotions (UAR)", {"uar": "training", "val_uar": "validation"}, True),
     )
     for column, (title, scores, shares) in zip(st.columns(3), charts, strict=True):
         told = ", ".join(
@@ -125,11 +122,11 @@ def _curves(now: Status) -> None:
                 ),
                 config=_BAR,
                 key=f"train-live-{next(iter(scores))}",
-                alt=f"{title} over {len(now.events)} rounds, now: {told}",
+                alt=f"{title} over {counted(len(now.events), 'round')}, now: {told}",
             )
     st.caption(
         "A round (epoch) shows it every recording once. *Training*: on the recordings it learns "
-        "from. *Others*: on those kept aside to check it (validation). Learning rate now: "
+        "from. *Validation*: on others, kept aside to check it. Learning rate now: "
         f"{last['learning_rate']:.2g}."
     )
 
@@ -144,6 +141,7 @@ def _cancel(name: str) -> None:
 
 def _over(names: list[str]) -> None:
     """Say what became of the training that was watched."""
+    failed = ""
     for name in names:
         try:
             found = jobs.status(name)
@@ -152,14 +150,16 @@ def _over(names: list[str]) -> None:
         if found.state is State.FINISHED:
             st.success(f"“{plain(name)}” is finished.", icon=":material/check:")
         elif found.state is State.FAILED:
+            failed = failed or name
             st.error(plain(f"Sorry, “{name}” stopped: {found.error}."))
         else:
             st.info(f"“{plain(name)}” was {found.state}. You can go on with it.")
     with st.container(horizontal=True):
         # The whole page is to follow, not this part of it alone.
-        if see := st.button("See what came of it", type="primary"):
-            st.session_state["train-look"] = names[0]
-            st.session_state["train-go"] = "Results" if len(names) == 1 else "Known or new voices"
+        if see := st.button("See why" if failed else "See what came of it", type="primary"):
+            st.session_state["train-look"] = failed or names[0]
+            both = len(names) > 1 and not failed
+            st.session_state["train-go"] = "Known or new voices" if both else "Results"
         if st.button("Close") or see:
             del st.session_state["train-over"]
             st.rerun()

@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from pages.parts import models_one, train_figures, train_now
+from pages.parts import models_file, models_one, train_figures, train_now
 from pages.parts.hearing import plain
 from ser_core import jobs, outcome, shelf
 from ser_core.errors import UndertoneError
@@ -76,12 +76,12 @@ def _headline(known: Outcome) -> None:
     """Say how well it hears, whom that was tried on, and what that is worth."""
     scores = known.scores
     with st.container(horizontal=True):
-        st.metric("Right", share(scores["accuracy"]), border=True, width=150)
+        st.metric("Right (accuracy)", share(scores["accuracy"]), border=True, width=170)
         st.metric(
-            "Mean over emotions",
+            "Mean over emotions (UAR)",
             share(scores["uar"]),
             border=True,
-            width=190,
+            width=250,
             help="UAR (unweighted average recall): how often it is right, averaged over the "
             "emotions, so that frequent ones do not count for more.",
         )
@@ -94,8 +94,7 @@ def _headline(known: Outcome) -> None:
 
 
 def _actions(status: Status) -> None:
-    if refused := st.session_state.pop("models-refused", None):
-        st.error(plain(refused))
+    models_file.refused()
     with st.container(horizontal=True, vertical_alignment="center"):
         used = shelf.active()
         if status.model:

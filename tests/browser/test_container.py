@@ -81,7 +81,7 @@ def image(tmp_path_factory):
             taken = [it for it in found if it.is_file() and not ignored(it)]
             assert taken, f"there is no {source} to copy"
             for file in taken:
-                inside = file.relative_to(ROOT / source) if file != ROOT / source else source
+                inside = file.relative_to(ROOT / source) if file != ROOT / source else file.name
                 copy = folder / target / inside
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(file, copy)
@@ -158,6 +158,7 @@ def test_visitors_change_nothing_unless_it_was_built_so(contained, browser):
     url, _ = contained
     page = open_page(browser, f"{url}/train")
     expect(page.get_by_test_id("stMain")).to_contain_text("Training is switched off")
+    expect(page.get_by_test_id("stMain")).to_contain_text("Why they differ")
 
 
 def test_it_is_served_by_somebody_who_may_do_little():

@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import streamlit as st
+from streamlit.testing.v1.element_tree import Element
 
-from ser_core import bundle, heldout, importing, recognizer, shelf
+from ser_core import bundle, comparison, heldout, importing, jobs, recognizer, shelf
 from ser_core.recognizer import find_model
 from tests.helpers import ROOT
 from tests.pages.conftest import interrupted
@@ -62,6 +63,12 @@ def button(app, label):
     return next(found for found in app.button if found.label == label)
 
 
+def beside(app, label):
+    """Return what is shown just before a button, for it may be out of sight elsewhere."""
+    shown = [node for node in app.main if isinstance(node, Element)]
+    return shown[shown.index(button(app, label)) - 1]
+
+
 def labels(app) -> list[str]:
     return [found.label for found in app.button]
 
@@ -93,7 +100,36 @@ def test_one_model_is_shown_whole(runs, page):
     assert "CC BY\\-NC\\-SA 4\\.0" in words and "actors portray" in words
     facts = {metric.label: metric.value for metric in page.metric}
     assert facts["Weights"] == "827,913" and facts["Answers in"].endswith(" ms")
-    assert "median" in words
+    assert "This is the fastest" in words and "A training goes on" not in words
+
+
+@pytest.mark.parametrize(
+    ("refitted", "says"),
+    [
+        (
+            False,
+            ("1 other speaker, who decided", "3 min; of its rounds, the best was kept, number 7"),
+        ),
+        (True, ("1 of them, kept aside", "3 min: 7 rounds without those, then as many with all")),
+    ],
+)
+def test_what_a_training_took_and_who_tuned_it(mine, page, refitted, says):
+    card = bundle.read_card(mine)
+    about = {"epochs": 7, "seconds": 180.0, "validation_speakers": ("a",), "refitted": refitted}
+    bundle.write_card(replace(card, training=replace(card.training, **about)), mine)
+    page.run()
+    words = said(look_at(page, "mine"))
+    assert all(each in words for each in says)
+
+
+def test_how_fast_it_answers_while_a_training_goes_on_is_not_kept(runs, page, monkeypatch):
+    for busy, seconds in (True, 1.164), (False, 0.037):
+        monkeypatch.setattr(jobs, "running", lambda busy=busy: ["toy"] * busy)
+        took = comparison.Latency(seconds, 3, 3.0)
+        monkeypatch.setattr(comparison, "latency", lambda *_, took=took: took)
+        assert ("A training goes on here" in said(page.run())) == busy
+        value = next(metric.value for metric in page.metric if metric.label == "Answers in")
+        assert value == ("1164 ms" if busy else "37.0 ms")
 
 
 def test_unseen_speakers_are_the_default(runs, page):
@@ -171,6 +207,7 @@ def test_the_test_of_its_own_training_is_told(runs, toy_run, page, protocol):
     assert ("has not been tested" in said(page)) == (protocol is None)
     tried = f"Tried on 16 recordings of 2 speakers.*{protocol}"
     assert bool(re.search(tried, said(page).replace("\\", ""))) == (protocol is not None)
+    assert ("mean over emotions (UAR)" in said(page)) == (protocol is not None)
 
 
 def test_a_toy_that_was_trained_here_is_shown(runs, toy_run, page):
@@ -254,6 +291,7 @@ def test_a_damaged_model_is_replaced_with_a_sentence(mine, app):
     assert "sha256" in page.error[0].value
     button(page, "Use this model").click().run()
     assert "sha256" in page.error[0].value and "**swift** is in use" in said(page)
+    assert "sha256" in beside(page, "Use this model").value and len(page.error) == 2
 
 
 @pytest.mark.parametrize("trouble", ["damaged", "gone"])
@@ -310,6 +348,7 @@ def test_a_model_is_renamed(runs, mine, page):
     page.text_input[0].set_value("swift")
     button(page, "Rename it").click().run()
     assert "already" in page.error[0].value and (runs / "yours").is_dir()
+    assert beside(page, "In use") == page.error[0]
     assert not page.run().error
 
 
@@ -363,6 +402,25 @@ def test_what_was_heard_by_a_model_that_is_replaced_is_no_more_than_shown(runs, 
     assert explained()
     old, new = app.session_state.history.values()
     assert (len(old.prediction.probabilities), len(new.prediction.probabilities)) == (8, 4)
+
+
+def test_a_model_that_cannot_be_deleted_says_so_beside_the_button(mine, page):
+    page.run()
+    look_at(page, "mine")
+    shelf.activate("mine")  # somebody else, meanwhile
+    button(page, "Delete it").click().run()
+    assert "in use" in page.error[0].value and beside(page, "In use") == page.error[0]
+
+
+def test_a_refused_way_back_is_told_beside_its_button(mine, page):
+    shelf.activate("mine")
+    shelf.activate("swift")
+    page.run()
+    (mine / "model.onnx").write_bytes(b"damaged")
+    button(page, "Back to mine").click().run()
+    shown = [node for node in page.main if isinstance(node, Element)]
+    assert "sha256" in page.error[0].value
+    assert shown.index(page.error[0]) < shown.index(button(page, "Back to mine"))
 
 
 def test_the_model_in_use_is_not_deleted(mine, page):

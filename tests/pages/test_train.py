@@ -2,6 +2,7 @@ import json
 import shutil
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
@@ -99,10 +100,26 @@ def test_switched_off_there_is_one_sentence(train, finished, recordings, monkeyp
     assert not train.button and not train.segmented_control
 
 
+def test_switched_off_one_still_sees_what_was_measured_beforehand(
+    train, recordings, tmp_path, monkeypatch
+):
+    systems = [SYSTEM | {"ravdess-5fold": NEW}, {"recipe": "swift"}]
+    (tmp_path / "systems.json").write_text(json.dumps(systems))
+    monkeypatch.setenv("UNDERTONE_TRAINING", "off")
+    train.run()
+    assert "Training is switched off on this server." in words(train)
+    assert "Why they differ" in words(train) and len(train.get("plotly_chart")) == 1
+    (choice,) = train.selectbox
+    assert choice.value == "svm" and len(choice.options) == 1
+    assert [title.value for title in train.subheader] == ["As we measured it"]
+    assert not train.button and not train.segmented_control
+
+
 def test_before_it_starts_one_sees_what_will_happen(recordings, train):
     said = words(train)
     assert "trained from scratch" in said.replace("\\", "")
     assert "It learns from 43 recordings of 8 people" in said
+    assert "Begin with swift" in said and "leaves no model to use: knn, random" in said
     assert {metric.label: metric.value for metric in train.metric} == {
         "Recordings": "64",
         "People": "8",
@@ -122,6 +139,7 @@ def test_before_it_starts_one_sees_what_will_happen(recordings, train):
     [
         ("swift", "16 recordings of 2 people decide when it stops (validation)"),
         ("mel-cnn-bilstm", "show how sure it may be; then it learns from them, too (validation)"),
+        ("svm", "16 recordings of 2 people show how sure it may be (validation)"),
     ],
 )
 def test_it_says_what_those_who_validate_are_for(recordings, train, name, says):
@@ -211,6 +229,40 @@ def test_a_training_is_watched_cancelled_and_gone_on_with(recordings, train, mon
     assert "Nothing has been trained here yet" in words(train)
 
 
+def test_while_it_trains_the_end_of_what_it_says_is_read(train, monkeypatch):
+    rounds = [
+        {"epoch": epoch, "epochs": 20, "seconds": 3.0 * epoch, "learning_rate": 1e-3}
+        | {score: 0.5 for score in ("loss", "val_loss", "accuracy", "uar")}
+        for epoch in range(1, 31)
+    ]
+    log = "".join(f"epoch {event['epoch']}\n" for event in rounds)
+    now = jobs.Status(
+        name="toy",
+        state=jobs.State.RUNNING,
+        protocol=None,
+        fold=0,
+        begun="",
+        epoch=30,
+        epochs=40,
+        features=(112, 112),
+        seconds_left=30.0,
+        events=tuple(rounds),
+        log=f"features: 11 of 112\n{log}",
+        error="",
+        resumable=False,
+        model=False,
+    )
+    monkeypatch.setattr(jobs, "running", lambda: ["toy"])
+    monkeypatch.setattr(jobs, "status", lambda name: now)
+    said = words(train.run())
+    (told,) = train.code
+    assert told.value.splitlines() == [f"epoch {epoch}" for epoch in range(21, 31)]
+    # By the names that the results have, too.
+    assert "*Validation*: on others, kept aside to check it." in said
+    assert "**Right (accuracy)**" in said and "**Mean over emotions (UAR)**" in said
+    assert "validation 0.5" in train.get("plotly_chart")[0].proto.alt
+
+
 def test_a_training_that_another_has_started_is_seen(recordings, train):
     (name,) = jobs.start([Order(recipe.load("swift", [*TOY, "training.epochs=2000"]))])
     train.run()
@@ -231,7 +283,8 @@ def test_a_training_that_fails_says_why(recordings, train):
     until_over()
     train.run()
     assert "savee" in errors(train)
-    button(train, "See what came of it").click().run()
+    assert "See what came of it" not in labels(train)
+    button(train, "See why").click().run()
     assert "it stopped: " in errors(train) and "Go on" in labels(train)
 
 
@@ -264,8 +317,8 @@ def tab(app, name):
 def test_a_finished_training_says_whom_it_was_tried_on(results):
     assert "who also decided when it stopped learning (validation)" in words(results)
     assert {metric.label for metric in results.metric} == {
-        "Right",
-        "Mean over emotions",
+        "Right (accuracy)",
+        "Mean over emotions (UAR)",
         "Guessing",
     }
 
@@ -342,7 +395,7 @@ def test_mistakes_are_listed_the_surest_first_and_played(finished, recordings, t
     assert list(wrong[listed]) == sorted(wrong, reverse=True)
     assert heard(train) == listed[0]
     choose_row(train, 2)
-    assert heard(train) == listed[2]
+    assert heard(train) == listed[2] and listed[2] in words(train).replace("\\", "")
 
 
 @pytest.mark.parametrize(
@@ -379,6 +432,22 @@ def test_a_threshold_of_zero_withholds_nothing(finished, recordings, train, thre
     file.write_text(json.dumps(json.loads(file.read_text()) | {"threshold": threshold}))
     tab(view(train, "Results"), "Sureness")
     assert says in words(train)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "says"), [(1.0, "changes little"), (9.0, "does harm"), (1 / 9, "helps")]
+)
+def test_what_calibration_did_is_said_as_it_is(finished, recordings, train, temperature, says):
+    """The probabilities are those of answers that are all right, and so the surer the better."""
+    file = finished / "predictions.parquet"
+    table = pd.read_parquet(file)
+    right = pd.get_dummies(table.emotion)[list(ANOTHER)].astype(float)
+    logits = right.mul(1 / table.calibrated.map({True: temperature, False: 1.0}), axis=0)
+    shares = np.exp(logits)
+    table[list(ANOTHER)] = shares.div(shares.sum(axis=1), axis=0)
+    table.to_parquet(file)
+    tab(view(train, "Results"), "Sureness")
+    assert f"on the validation part against that; here it {says}" in words(train)
 
 
 @pytest.mark.parametrize(("seconds", "says"), [(1.34, "1.3 s"), (1539.4, "1,539 s")])
