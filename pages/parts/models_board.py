@@ -123,7 +123,8 @@ def _explained(protocol: str, rows: Mapping[str, Evaluation], intervals: Mapping
         "*Right* is the share of clips that it heard as labelled. *UAR* is that averaged over the "
         "emotions, so that frequent ones do not count for more; ± is the standard deviation over "
         "several trainings. *Answered* is how often it did not say “I can't tell”. *Answers in* "
-        "was measured on this computer, with 3 s of sound. A filled diamond is the model in use."
+        "is the fastest of some answers on this computer, with 3 s of sound. A filled diamond is "
+        "the model in use."
     ]
     if known := [found for found in intervals.values() if found]:
         words.append(

@@ -71,7 +71,7 @@ def _export(model: Model) -> None:
         captions=[caption for _, caption in formats.values()],
         key="format",
     )
-    st.caption("A ZIP file with instructions: what goes in, what comes out, an example that runs.")
+    st.caption("A ZIP file with instructions: what goes in, what comes out, an example.")
     wanted = (model.name, shelf.stamp(model.name), format)
     if st.button("Prepare the file", disabled=st.session_state.get("exported") == wanted):
         st.session_state.exported = wanted

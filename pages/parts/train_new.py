@@ -328,10 +328,10 @@ def _time(loaded: Recipe, runs: list[str], clips: int) -> str:
         return "Time: not known before its first rounds are over"
     minutes = plan.minutes(loaded, found, clips)
     told = f"{max(1, round(minutes * 60)):,} s" if minutes < 1.5 else f"{minutes:,.0f} min"
-    return (
-        f"Time: {told} at most, by the speed of “{plain(found.run)}” here, and what preparing "
-        "the recordings takes"
+    whose = (
+        f"the speed of “{plain(found.run)}” here" if found.run else "its speed on two cores of ours"
     )
+    return f"Time: {told} at most, by {whose}, and what preparing the recordings takes"
 
 
 def _start(order: Order) -> None:
