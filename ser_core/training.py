@@ -402,11 +402,12 @@ def describe(
 ) -> Card:
     """Return the card of a fitted model."""
     speaker, learned = data.manifest.speaker, learned_from(recipe, split)
+    nameless = {""}  # may be one or many
     provenance = Provenance(
         corpora={name: corpora.licence(name) for name in recipe.data.corpora},
         utterances=len(learned),
-        speakers=tuple(sorted(set(speaker[learned]))),
-        validation_speakers=tuple(sorted(set(speaker[split.validation]))),
+        speakers=tuple(sorted(set(speaker[learned]) - nameless)),
+        validation_speakers=tuple(sorted(set(speaker[split.validation]) - nameless)),
         recipe=recipe.digest,
         seed=recipe.training.seed,
         epochs=fitted.epoch,
