@@ -31,6 +31,7 @@ from ser_core.hyperparameters import (
 from ser_core.splits import PROTOCOLS
 
 RECIPES = Path(__file__).parent / "recipes"
+OF_RUN = "recipe.json"  # the file in a run's folder that holds the recipe it was begun with
 
 
 class RecipeError(UndertoneError):
@@ -239,6 +240,20 @@ def load(name_or_path: str | Path, settings: Iterable[str] = ()) -> Recipe:
         return _RECIPE.validate_python(table)
     except ValidationError as error:
         raise RecipeError(_sentence(error)) from None
+
+
+def of_run(run_dir: Path) -> Recipe:
+    """Return the recipe that the run in a folder was begun with.
+
+    Raises:
+        RecipeError: what the folder holds of it cannot be read.
+    """
+    try:
+        return _RECIPE.validate_python(json.loads((run_dir / OF_RUN).read_text("utf-8")))
+    except (OSError, ValueError):  # pydantic's own is one, too
+        raise RecipeError(
+            f"the run in {run_dir} is damaged; begin a new one with another --run-dir"
+        ) from None
 
 
 _KEYS = {

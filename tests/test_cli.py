@@ -155,6 +155,24 @@ def test_what_cannot_be_is_refused_before_any_recording_is_read(
     assert code == 2 and says in err
 
 
+def test_a_folder_that_cannot_take_a_run_is_refused_before_any_recording_is_read(
+    run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SER_DATA_DIR", str(tmp_path / "nothing"))
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "recipe.json").write_text("{}")
+    (tmp_path / "file").write_text("")
+    for folder, says in (
+        ("taken", "holds a run already"),
+        ("file", "cannot be written: Not a directory; choose another --run-dir"),
+        ("file/run", "cannot be written: Not a directory"),
+    ):
+        code, _, err = run("train", "svm", "--run-dir", tmp_path / folder)
+        assert code == 2 and says in err and err.count("\n") == 1
+    code, _, err = run("train", "svm", "--run-dir", "/proc/run")
+    assert code == 2 and "/proc/run cannot be written" in err
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], []], ids=str)
 def test_help_is_shown(run, arguments):
     code, out, _ = run(*arguments)
