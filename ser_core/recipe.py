@@ -276,7 +276,7 @@ def _sentence(error: ValidationError) -> str:
         return f"the recipe has an unknown key '{key}'"
     if first["type"].startswith("missing"):
         return f"the recipe lacks the key '{key}'"
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
     if isinstance(first["input"], dict):  # what is wrong is not one value
         return f"the recipe's '{key}' will not do: {message}" if key else f"the recipe: {message}"
     return f"the recipe's '{key}' is {first['input']!r}: {message}"

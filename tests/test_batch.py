@@ -158,7 +158,7 @@ def test_a_killed_worker_of_a_cluster_costs_nothing(archive, expected, tmp_path,
     assert len(list(output.glob("part-*"))) < 6
     code, out, err = finished(process)
     assert code == 0 and "1306 recordings, in 6 files" in out, err
-    assert "3 could not be used" in out and "1 files with other endings" in out
+    assert "3 could not be used" in out and "1 file with another ending was left out" in out
     assert files(output) == files(expected)
     # The scheduler goes, too, while there is more to do.
     process = command(archive, "--output", tmp_path / "more", "--scheduler", address)
@@ -269,7 +269,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(archive, tmp_path):
     assert err.startswith(f"error: {output} cannot be written (File too large); what is done stays")
     assert err.count("\n") == 1 and set(files(output)) == {"_plan.json"}
     code, out, err = finished(command(pattern, "--output", output, "--resume"))
-    assert code == 0 and out == f"{output}: 30 recordings, in 1 files\n"
+    assert code == 0 and out == f"{output}: 30 recordings, in 1 file\n"
     assert len(pd.read_parquet(output)) == 30
 
 

@@ -28,7 +28,7 @@ def train(
     protocol: Annotated[
         str | None, typer.Option(help="Hold a test part out, as this protocol does.")
     ] = None,
-    fold: Annotated[int, typer.Option(min=0, help="Which of the protocol's folds.")] = 0,
+    fold: Annotated[int, typer.Option(min=0, help="Which of the protocol's folds, from 0.")] = 0,
     resume: Annotated[
         bool,
         typer.Option(help="Go on with a run that was cut off; without --set, by its own recipe."),
