@@ -238,7 +238,7 @@ def test_other_work_is_refused(archive, expected, tmp_path, change, says):
 
 
 def test_what_is_done_already_needs_no_process(archive, expected, monkeypatch):
-    monkeypatch.setattr(batch, "_cluster", None)
+    monkeypatch.setattr(batch, "_cores", None)
     heard = batch.hear(str(archive), str(expected), resume=True)
     assert heard.resumed == heard.recordings == GOOD + 6 and heard.unusable == 0
 
@@ -296,7 +296,7 @@ def test_a_recording_that_ends_its_process_ends_nothing_else(archive, tmp_path, 
     folder.mkdir()
     for name in ("a", "deadly", "n", "odd", "z"):
         shutil.copy(archive / "0000.flac", folder / f"{name}.flac")
-    started = batch._cluster
+    started = batch._cores
 
     @contextmanager
     def trapped(*arguments):
@@ -306,7 +306,7 @@ def test_a_recording_that_ends_its_process_ends_nothing_else(archive, tmp_path, 
             (seen["modules"],) = client.run(lambda: set(sys.modules)).values()
             (seen["loads"],) = client.run(lambda: batch._recognizer.cache_info().misses).values()
 
-    monkeypatch.setattr(batch, "_cluster", trapped)
+    monkeypatch.setattr(batch, "_cores", trapped)
     heard = batch.hear(str(folder), str(tmp_path / "out"), workers=1)
     assert heard == batch.Heard(recordings=5, parts=1, resumed=0, unusable=2, others=0)
     frame = pd.read_parquet(tmp_path / "out").set_index("file")
