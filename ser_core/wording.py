@@ -1,4 +1,4 @@
-"""Numbers as people read them: what a model believes, and what was counted."""
+"""Fractions as people read them: what a model believes, and what was counted."""
 
 
 def percent(probability: float) -> str:
@@ -14,11 +14,6 @@ def share(fraction: float) -> str:
         return f"{fraction:.0%}"
     rounded = f"{fraction:.0%}"
     return {"0%": "<1%", "100%": ">99%"}.get(rounded, rounded)
-
-
-def counted(count: int, word: str) -> str:
-    """Return a number of things, such as “1 file” and “2 files”."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def signed(value: float) -> str:

@@ -1,8 +1,8 @@
-"""Numbers in words."""
+"""Fractions in words."""
 
 import pytest
 
-from ser_core.wording import counted, percent, share, signed
+from ser_core.wording import percent, share, signed
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,3 @@ def test_what_was_counted_is_all_only_if_nothing_is_missing(fraction, text):
 )
 def test_nothing_is_minus_zero(value, text):
     assert signed(value) == text
-
-
-def test_one_of_a_kind_has_no_s():
-    assert [counted(n, "file") for n in (0, 1, 2)] == ["0 files", "1 file", "2 files"]

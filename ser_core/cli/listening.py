@@ -102,7 +102,6 @@ def batch(
 ) -> None:
     """Hear an archive of any size on all cores, or on a cluster, into a folder of Parquet files."""
     from ser_core import batch as archives
-    from ser_core.wording import counted
 
     with progress_bars() as progress:
         task = progress.add_task("recordings", visible=False)
@@ -118,7 +117,7 @@ def batch(
         print_json({"output": output, "model": model} | asdict(heard))
         return
     before = f", {heard.resumed} of them before" if heard.resumed else ""
-    found, files = counted(heard.recordings, "recording"), counted(heard.parts, "file")
+    found, files = _counted(heard.recordings, "recording"), _counted(heard.parts, "file")
     print(f"{output}: {found}{before}, in {files}")
     if heard.unusable:
         print(f"  {heard.unusable} could not be used; the column error says why")
@@ -126,6 +125,11 @@ def batch(
         one = "file with another ending was left out; a glob can name it"
         several = "files with other endings were left out; a glob can name them"
         print(f"  {heard.others} {one if heard.others == 1 else several}")
+
+
+def _counted(count: int, word: str) -> str:
+    """Return a number of things, without the commas that a program would stumble over."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _tell_progress(progress, task: int, done: int, total: int) -> None:
@@ -201,9 +205,7 @@ def evaluate(
 
 
 def _show_score(score) -> None:
-    from ser_core.wording import counted
-
-    report, recordings = score.report, counted(score.report.n, "recording")
+    report, recordings = score.report, _counted(score.report.n, "recording")
     print(
         f"{score.model}, {score.protocol}: UAR {report.uar:.1%}, accuracy {report.accuracy:.1%}, "
         f"macro F1 {report.macro_f1:.1%}, ECE {report.ece:.1%} on {recordings}, "
