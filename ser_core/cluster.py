@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from ser_core import recordings
 from ser_core.errors import UndertoneError
 
-_PATIENCE = 30  # seconds in which a cluster has to answer
+_PATIENCE = 10  # seconds in which a cluster has to answer
 
 
 class ClusterError(UndertoneError):

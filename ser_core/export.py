@@ -41,6 +41,11 @@ def write(name: str, format: Format, file: Path) -> None:
         raise UndertoneError(
             f"there is no format '{format}'; choose one of {', '.join(get_args(Format))}"
         )
+    if file.suffix.lower() != ".zip":
+        raise UndertoneError(
+            f"what is exported is a ZIP archive, but '{file.name}' does not end so; take "
+            f"'{file.with_suffix('.zip').name}'"
+        )
     model = shelf.find(name)
     shelf.load(name)  # what is damaged is not passed on
     try:

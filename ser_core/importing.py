@@ -36,7 +36,8 @@ def take_in(file: Path, *, name: str | None = None, scratch: Path | None = None)
     """
     shelf.check_unlocked()
     if not file.is_file():
-        raise shelf.ShelfError(f"there is no file '{file}'; give a ZIP archive of a model folder")
+        wrong = f"'{file}' is not a file" if file.exists() else f"there is no file '{file}'"
+        raise shelf.ShelfError(f"{wrong}; give a ZIP archive of a model folder")
     if file.stat().st_size > MOST_BYTES:
         raise shelf.ShelfError(
             f"the archive has {file.stat().st_size / 1e6:.0f} MB; up to "

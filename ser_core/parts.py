@@ -60,7 +60,7 @@ def check_new(output: str) -> None:
     Raises:
         OutputError: there is something.
     """
-    with _said(output):
+    with _said(output, _MEND):
         fs, folder = place(output)
         there = fs.exists(folder)
     if there:
@@ -94,7 +94,7 @@ def begin(output: str, plan: Plan) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with _said(output):
+    with _said(output, _MEND):
         fs, folder = place(output)
         fs.makedirs(folder, exist_ok=True)
         _write(fs, folder, _PLAN, json.dumps(asdict(plan), indent=2).encode())
@@ -138,9 +138,6 @@ def row(name: str, prediction: Prediction) -> dict:
     """Return a part's row of a recording: what `predict --json` shows, but for the time taken."""
     shown = prediction.as_dict()
     del shown["model"], shown["seconds"]
-    quality = shown["quality"]
-    for figure in ("speech_seconds", "peak", "clipped_fraction", "snr_db"):
-        quality[figure] = round(quality[figure], 4)
     return {"file": _text(name), "error": None} | shown
 
 
@@ -231,15 +228,17 @@ def _write(fs, folder: str, name: str, content: bytes) -> None:
         raise
 
 
+_MEND = "mend that, or name another --output"  # where there need not be anything that could stay
+
+
 @contextmanager
-def _said(output: str) -> Iterator[None]:
-    """Turn what any driver raises into one sentence."""
+def _said(
+    output: str, then: str = "what is done stays, and --resume goes on with it"
+) -> Iterator[None]:
+    """Turn what any driver raises into one sentence, which ends with what is then to be done."""
     try:
         yield
     except UndertoneError:
         raise
     except Exception as error:  # noqa: BLE001 - each driver has errors of its own
-        raise OutputError(
-            f"{output} cannot be written ({reason(error)}); what is done stays, and --resume goes "
-            "on with it"
-        ) from None
+        raise OutputError(f"{output} cannot be written ({reason(error)}); {then}") from None

@@ -103,6 +103,19 @@ def check_clips(clips: int) -> None:
         )
 
 
+def check_others(speaker: str, others: int, clips: int) -> None:
+    """Make sure that somebody has clips enough beside the one that is heard.
+
+    Raises:
+        UndertoneError: there are too few.
+    """
+    if others < clips:
+        raise UndertoneError(
+            f"{speaker} has {others} other clips, but a voice is to be known from {clips}; ask for "
+            "fewer"
+        )
+
+
 def draw_others(
     speakers: np.ndarray, index: int, clips: int, rng: np.random.Generator
 ) -> np.ndarray:
@@ -121,11 +134,7 @@ def draw_others(
         UndertoneError: there are too few.
     """
     others = np.setdiff1d(np.flatnonzero(speakers == speakers[index]), index)
-    if len(others) < clips:
-        raise UndertoneError(
-            f"{speakers[index]} has {len(others)} other clips, but a voice is to be known from "
-            f"{clips}; ask for fewer"
-        )
+    check_others(speakers[index], len(others), clips)
     return rng.choice(others, clips, replace=False)
 
 

@@ -31,6 +31,7 @@ from ser_core.hyperparameters import (
 from ser_core.splits import PROTOCOLS
 
 RECIPES = Path(__file__).parent / "recipes"
+OF_RUN = "recipe.json"  # the file in a run's folder that holds the recipe it was begun with
 
 
 class RecipeError(UndertoneError):
@@ -241,6 +242,20 @@ def load(name_or_path: str | Path, settings: Iterable[str] = ()) -> Recipe:
         raise RecipeError(_sentence(error)) from None
 
 
+def of_run(run_dir: Path) -> Recipe:
+    """Return the recipe that the run in a folder was begun with.
+
+    Raises:
+        RecipeError: what the folder holds of it cannot be read.
+    """
+    try:
+        return _RECIPE.validate_python(json.loads((run_dir / OF_RUN).read_text("utf-8")))
+    except (OSError, ValueError):  # pydantic's own is one, too
+        raise RecipeError(
+            f"the run in {run_dir} is damaged; begin a new one with another --run-dir"
+        ) from None
+
+
 _KEYS = {
     each.name
     for kind in (*NETWORKS, FeatureSpec, FbankSpec, DescriptorSpec)
@@ -264,7 +279,7 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "union_tag_invalid":
         tag, allowed = first["ctx"]["tag"], first["ctx"]["expected_tags"]
         return f"the recipe's '{key}.name' is '{tag}': allowed are {allowed}"
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
     if isinstance(first["input"], dict):  # what is wrong is not one value
         return f"the recipe's '{key}' will not do: {message}" if key else f"the recipe: {message}"
     return f"the recipe's '{key}' is {first['input']!r}: {message}"

@@ -16,6 +16,8 @@ QUICK_MODEL = "swift"
 UNCLEAR = "No emotion stands out clearly enough to rely on."
 MODELS = Path(__file__).parent.parent / "models"
 
+_FIGURES = ("speech_seconds", "peak", "clipped_fraction", "snr_db")  # of a recording's quality
+
 # Windows run together: enough to keep the processor busy; twice as many cost `deep` 200 MB more.
 _BATCH = 16
 
@@ -85,7 +87,7 @@ class Prediction:
             "reason": self.reason,
             "probabilities": _rounded(self.probabilities),
             "duration": round(quality.pop("duration"), 3),
-            "quality": quality,
+            "quality": quality | {name: round(quality[name], 4) for name in _FIGURES},
             "windows": [
                 {
                     "start": round(window.start, 3),
@@ -259,9 +261,11 @@ def find_model(name_or_folder: str | Path) -> Path:
     folder = Path(name_or_folder)
     if (folder / "card.json").is_file():
         return folder
+    wrong = f"there is no model '{name_or_folder}'"
+    if str(name_or_folder) and folder.is_dir():
+        wrong = f"the folder '{folder}' is no model: it lacks card.json"
     raise bundle.BundleError(
-        f"there is no model '{name_or_folder}'; known are {', '.join(known) or 'none'}, "
-        "or give a model folder"
+        f"{wrong}; known are {', '.join(known) or 'none'}, or give a model folder"
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -73,13 +74,12 @@ def score(
             f"the model {recognizer.card.name} does not know {', '.join(sorted(foreign))}; leave "
             "those recordings out"
         )
-    for clips in voices:
-        profile.check_clips(clips)
-    if voices and "" in set(manifest.speaker):
-        raise UndertoneError("to know a voice, know whose: name each recording's speaker")
+    _check_voices(manifest, voices)
     rows, predictions, skipped = _heard(recognizer, manifest, on_clip)
     if not predictions:
-        raise UndertoneError("none of the recordings could be judged")
+        path, reason = next(iter(skipped.items()))
+        first = reason if f"'{path}'" in reason else f"{path}: {reason}"
+        raise UndertoneError(f"none of the recordings could be judged; the first: {first}")
     truth = np.array([labels.index(row.emotion) for row in rows])
     speakers = np.array([row.speaker for row in rows])
     protocol = protocol_name(recognizer, manifest)
@@ -104,6 +104,21 @@ def score(
             for k in voices
         ),
     ]
+
+
+def _check_voices(manifest: pd.DataFrame, voices: Sequence[int]) -> None:
+    """Make sure that there are the recordings to know each voice from, before any is heard."""
+    for clips in voices:
+        if not profile.FEWEST <= clips <= profile.MOST:
+            raise UndertoneError(
+                f"a voice can be known from {profile.FEWEST} to {profile.MOST} clips, not {clips}; "
+                "ask for so many, or leave out --voice"
+            )
+    if voices and "" in set(manifest.speaker):
+        raise UndertoneError("to know a voice, know whose: name each recording's speaker")
+    if voices:
+        count = manifest.speaker.value_counts()
+        profile.check_others(count.idxmin(), count.min() - 1, max(voices))
 
 
 def _heard(
@@ -143,17 +158,29 @@ def _with_voices(
 
 
 def protocol_name(recognizer: Recognizer, manifest: pd.DataFrame) -> str:
-    """Say whether the model has heard these speakers, as far as their names tell."""
+    """Say whether the model has heard these speakers, as far as names tell.
+
+    In a corpus, they are the same as in training. In a table of one's own the same people may have
+    others, so where the recordings lie is looked at, too.
+    """
     training = recognizer.card.training
     heard = set(training.speakers) | set(training.validation_speakers)
     speakers = set(manifest.speaker)
+    own = "corpus" not in manifest.columns
+    learned_from = [False]
+    if own or "" in speakers:
+        folders = [(corpora.data_dir() / name).resolve() for name in training.corpora]
+        learned_from = [
+            any(Path(path).resolve().is_relative_to(folder) for folder in folders)
+            for path in manifest.path
+        ]
+    if all(learned_from) or speakers <= heard:
+        return "speakers heard in training: not a test"
+    if any(learned_from) or speakers & heard:
+        return "some speakers heard in training: not a clean test"
     if "" in speakers:
         return "speakers not named"
-    if speakers <= heard:
-        return "speakers heard in training: not a test"
-    if speakers & heard:
-        return "some speakers heard in training: not a clean test"
-    return "unseen speakers"
+    return "speakers whose names are not among those of training" if own else "unseen speakers"
 
 
 def corpus_manifest(name: str) -> pd.DataFrame:

@@ -5,6 +5,8 @@ but `random-80-20` they and the test recordings are of other speakers (with `tes
 has but one woman to train on: of other words) than the training recordings.
 """
 
+import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +37,8 @@ CREMA_D_10FOLD = tuple(
 )
 SENTENCES = ("Kids are talking by the door", "Dogs are sitting by the door")
 CORPORA = ("ravdess", "tess", "crema-d", "savee")
+# Shares of the clips, where these and not speakers are divided; of what is not tested, the second.
+_TESTED, _VALIDATES = 0.2, 0.15
 
 _RAVDESS = tuple(tuple(f"ravdess-{actor:02d}" for actor in fold) for fold in RAVDESS_5FOLD)
 # The test speakers of each fold.
@@ -148,20 +152,62 @@ def split(
 
 
 def holdout(manifest: pd.DataFrame, *, seed: int, validation_speakers: int) -> Split:
-    """Return the split of a model that is to be shipped: nobody is tested."""
+    """Return the split of a model that is to be shipped: nobody is tested.
+
+    Where no speaker is named, nobody can be kept apart: 15 % of the clips validate, whoever speaks.
+
+    Raises:
+        UndertoneError: there are too few speakers, or too few clips.
+    """
     nobody = np.zeros(len(manifest), bool)
+    if (manifest.speaker == "").all():
+        rows, emotion = np.arange(len(manifest)), manifest.emotion.to_numpy()
+        _check_enough(emotion, tested=0, each=2)
+        train, validation = _draw_clips(rows, emotion, _VALIDATES, seed)
+        return Split(train, validation, np.flatnonzero(nobody))
     return _unseen_speakers(manifest, nobody, ~nobody, seed, validation_speakers)
 
 
 def _random_split(manifest: pd.DataFrame, seed: int) -> Split:
+    rows, emotion = np.arange(len(manifest)), manifest.emotion.to_numpy()
+    _check_enough(emotion, tested=_TESTED, each=3)
+    rest, test = _draw_clips(rows, emotion, _TESTED, seed)
+    train, validation = _draw_clips(rest, emotion, _VALIDATES, seed)
+    return Split(train, validation, test)
+
+
+def _draw_clips(
+    rows: np.ndarray, emotion: np.ndarray, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a share of some rows, of each emotion about alike; return the others and those."""
     from sklearn.model_selection import train_test_split  # a second, and pages want only names
 
-    rows, emotion = np.arange(len(manifest)), manifest.emotion.to_numpy()
-    rest, test = train_test_split(rows, test_size=0.2, stratify=emotion, random_state=seed)
-    train, validation = train_test_split(
-        rest, test_size=0.15, stratify=emotion[rest], random_state=seed
+    others, drawn = train_test_split(
+        rows, test_size=share, stratify=emotion[rows], random_state=seed
     )
-    return Split(np.sort(train), np.sort(validation), np.sort(test))
+    return np.sort(others), np.sort(drawn)
+
+
+def _check_enough(emotion: np.ndarray, *, tested: float, each: int) -> None:
+    """Make sure that each part can have every emotion, before scikit-learn refuses in its words.
+
+    Args:
+        emotion: of each clip.
+        tested: which share of them is tested.
+        each: of how many clips each emotion has to be.
+    """
+    found = pd.Series(emotion).value_counts()
+    fewest = next(
+        n
+        for n in itertools.count()
+        if math.ceil(_VALIDATES * (n - math.ceil(tested * n))) >= len(found)
+    )
+    if len(emotion) < fewest or found.min() < each:
+        raise UndertoneError(
+            f"{len(emotion)} recordings of {len(found)} emotions, {found.min()} of them "
+            f"{found.idxmin()}, are too few to divide; it takes {fewest} in all and {each} of each "
+            "emotion: add recordings, or leave emotions out (labels)"
+        )
 
 
 def _unseen_sentences(manifest: pd.DataFrame, seed: int, validation_speakers: int) -> list[Split]:
@@ -268,14 +314,20 @@ def _draw_speakers(manifest: pd.DataFrame, seed: int, count: int) -> list[str]:
     """Draw speakers at random, corpora and sexes taking turns so that all are validated on.
 
     Of several corpora, none is taken whole: how a model does in one that it has not learned from
-    would say little of how it does elsewhere.
+    would say little of how it does elsewhere. Nor are those without a name, who may be anybody.
     """
-    speakers = manifest.groupby("speaker")[["corpus", "sex"]].first()
+    named = manifest[manifest.speaker != ""]
+    speakers = named.groupby("speaker")[["corpus", "sex"]].first()
     drawn = speakers.sample(frac=1.0, random_state=seed)
     for group in (["corpus", "sex"], ["corpus"]):
         turn = drawn.groupby(group).cumcount()
         drawn = drawn.loc[turn.sort_values(kind="stable").index]
     drawn = drawn[drawn.duplicated("corpus", keep="last")]
+    if drawn.empty:
+        raise UndertoneError(
+            "nobody can be kept apart to validate: of each corpus, there are recordings of one "
+            "speaker by name; add another speaker's, or divide by random-80-20"
+        )
     if count > len(drawn):
         raise UndertoneError(
             f"{count} validation speakers cannot be taken out of {len(speakers)} training "

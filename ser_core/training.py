@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +25,7 @@ from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
 from ser_core.figures import FoldResult
 from ser_core.hyperparameters import CLASSICAL, Deep
+from ser_core.recipe import OF_RUN as RECIPE
 from ser_core.recipe import Recipe
 from ser_core.writing import write_json
 
@@ -179,13 +181,17 @@ def tested(
     )
 
 
-def _open(
-    run_dir: Path, recipe: Recipe, data: Dataset, split: splits.Split, held_out: dict, resume: bool
-) -> None:
-    """Begin a run folder, or check that what is in it is the run that is to go on."""
-    ids = data.manifest.id
-    parts = {part: list(ids[rows]) for part, rows in asdict(split).items()}
-    if (run_dir / "recipe.json").exists():
+def check_folder(run_dir: Path, *, resume: bool) -> None:
+    """Make sure that a run can be begun or gone on with in a folder; nothing is written yet.
+
+    Args:
+        run_dir: the folder, which need not be there.
+        resume: whether the run that it holds is to go on.
+
+    Raises:
+        TrainingError: it is taken, its run is finished, or it cannot be written.
+    """
+    if (run_dir / RECIPE).exists():
         if not resume:
             raise TrainingError(
                 f"{run_dir} holds a run already; go on with it (--resume), delete it or choose "
@@ -193,18 +199,36 @@ def _open(
             )
         if (run_dir / "model").exists():
             raise TrainingError(f"the run in {run_dir} is finished")
+    there = next(path for path in (run_dir, *run_dir.absolute().parents) if path.exists())
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise TrainingError(
+            f"{run_dir} cannot be written: {error.strerror or error}; choose another --run-dir"
+        ) from None
+
+
+def _open(
+    run_dir: Path, recipe: Recipe, data: Dataset, split: splits.Split, held_out: dict, resume: bool
+) -> None:
+    """Begin a run folder, or check that what is in it is the run that is to go on."""
+    ids = data.manifest.id
+    parts = {part: list(ids[rows]) for part, rows in asdict(split).items()}
+    check_folder(run_dir, resume=resume)
+    if (run_dir / RECIPE).exists():
         try:
             kept = {name: json.loads((run_dir / name).read_text("utf-8")) for name in _DEFINING}
         except (FileNotFoundError, ValueError):
             raise TrainingError(
                 f"the run in {run_dir} is damaged; begin a new one with another --run-dir"
             ) from None
-        now = {"recipe.json": _plain(asdict(recipe)), "split.json": parts}
+        now = {RECIPE: _plain(asdict(recipe)), "split.json": parts}
         for name, value in now.items():
             if kept[name] != value:
+                told = f" ({_difference(kept[name], value)})" if name == RECIPE else ""
                 raise TrainingError(
-                    f"the run in {run_dir} was begun with another {Path(name).stem}; begin a new "
-                    "one with another --run-dir"
+                    f"the run in {run_dir} was begun with another {Path(name).stem}{told}; begin a "
+                    "new one with another --run-dir"
                 )
         return
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -223,10 +247,19 @@ def _open(
         },
     )
     # Last: a folder with a recipe has everything that going on needs.
-    write_json(run_dir / "recipe.json", asdict(recipe))
+    write_json(run_dir / RECIPE, asdict(recipe))
 
 
-_DEFINING = ("recipe.json", "split.json")
+_DEFINING = (RECIPE, "split.json")
+
+
+def _difference(kept: dict, now: dict, prefix: str = "") -> str:
+    """Say of the first key that differs what it was and what it is."""
+    key = next(key for key in (*kept, *now) if kept.get(key) != now.get(key))
+    before, after = kept.get(key), now.get(key)
+    if isinstance(before, dict) and isinstance(after, dict):
+        return _difference(before, after, f"{prefix}{key}.")
+    return f"{prefix}{key} was {json.dumps(before)}, not {json.dumps(after)}"
 
 
 def _digest(manifest: pd.DataFrame) -> str:
@@ -402,11 +435,12 @@ def describe(
 ) -> Card:
     """Return the card of a fitted model."""
     speaker, learned = data.manifest.speaker, learned_from(recipe, split)
+    nameless = {""}  # may be one or many
     provenance = Provenance(
         corpora={name: corpora.licence(name) for name in recipe.data.corpora},
         utterances=len(learned),
-        speakers=tuple(sorted(set(speaker[learned]))),
-        validation_speakers=tuple(sorted(set(speaker[split.validation]))),
+        speakers=tuple(sorted(set(speaker[learned]) - nameless)),
+        validation_speakers=tuple(sorted(set(speaker[split.validation]) - nameless)),
         recipe=recipe.digest,
         seed=recipe.training.seed,
         epochs=fitted.epoch,

@@ -158,7 +158,7 @@ def test_a_killed_worker_of_a_cluster_costs_nothing(archive, expected, tmp_path,
     assert len(list(output.glob("part-*"))) < 6
     code, out, err = finished(process)
     assert code == 0 and "1306 recordings, in 6 files" in out, err
-    assert "3 could not be used" in out and "1 files with other endings" in out
+    assert "3 could not be used" in out and "1 file with another ending was left out" in out
     assert files(output) == files(expected)
     # The scheduler goes, too, while there is more to do.
     process = command(archive, "--output", tmp_path / "more", "--scheduler", address)
@@ -238,7 +238,7 @@ def test_other_work_is_refused(archive, expected, tmp_path, change, says):
 
 
 def test_what_is_done_already_needs_no_process(archive, expected, monkeypatch):
-    monkeypatch.setattr(batch, "_cluster", None)
+    monkeypatch.setattr(batch, "_cores", None)
     heard = batch.hear(str(archive), str(expected), resume=True)
     assert heard.resumed == heard.recordings == GOOD + 6 and heard.unusable == 0
 
@@ -269,7 +269,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(archive, tmp_path):
     assert err.startswith(f"error: {output} cannot be written (File too large); what is done stays")
     assert err.count("\n") == 1 and set(files(output)) == {"_plan.json"}
     code, out, err = finished(command(pattern, "--output", output, "--resume"))
-    assert code == 0 and out == f"{output}: 30 recordings, in 1 files\n"
+    assert code == 0 and out == f"{output}: 30 recordings, in 1 file\n"
     assert len(pd.read_parquet(output)) == 30
 
 
@@ -296,7 +296,7 @@ def test_a_recording_that_ends_its_process_ends_nothing_else(archive, tmp_path, 
     folder.mkdir()
     for name in ("a", "deadly", "n", "odd", "z"):
         shutil.copy(archive / "0000.flac", folder / f"{name}.flac")
-    started = batch._cluster
+    started = batch._cores
 
     @contextmanager
     def trapped(*arguments):
@@ -306,7 +306,7 @@ def test_a_recording_that_ends_its_process_ends_nothing_else(archive, tmp_path, 
             (seen["modules"],) = client.run(lambda: set(sys.modules)).values()
             (seen["loads"],) = client.run(lambda: batch._recognizer.cache_info().misses).values()
 
-    monkeypatch.setattr(batch, "_cluster", trapped)
+    monkeypatch.setattr(batch, "_cores", trapped)
     heard = batch.hear(str(folder), str(tmp_path / "out"), workers=1)
     assert heard == batch.Heard(recordings=5, parts=1, resumed=0, unusable=2, others=0)
     frame = pd.read_parquet(tmp_path / "out").set_index("file")

@@ -10,6 +10,8 @@ from ser_core import audio, cli, evaluation, heldout, profile, robustness
 from ser_core.recognizer import Recognizer
 from tests.helpers import TOY, speech_like
 
+OTHER_NAMES = "speakers whose names are not among those of training"
+
 
 @pytest.fixture
 def run(capsys):
@@ -40,6 +42,8 @@ def test_predict_json_is_one_document_of_the_agreed_shape(run, talk_file, tmp_pa
     assert sum(first["probabilities"].values()) == pytest.approx(1, abs=1e-3)
     assert first["duration"] == pytest.approx(2.0)
     assert first["quality"]["issues"] == []
+    for figure in ("peak", "snr_db", "speech_seconds"):
+        assert first["quality"][figure] == round(first["quality"][figure], 4)
     assert len(first["windows"]) == 1 and len(second["windows"]) > 2
     assert set(second["windows"][0]) == {"start", "end", "probabilities"}
 
@@ -153,6 +157,24 @@ def test_what_cannot_be_is_refused_before_any_recording_is_read(
     monkeypatch.setenv("SER_DATA_DIR", str(tmp_path / "nothing"))
     code, _, err = run(*arguments, "--protocol", "ravdess-5fold")
     assert code == 2 and says in err
+
+
+def test_a_folder_that_cannot_take_a_run_is_refused_before_any_recording_is_read(
+    run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SER_DATA_DIR", str(tmp_path / "nothing"))
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "recipe.json").write_text("{}")
+    (tmp_path / "file").write_text("")
+    for folder, says in (
+        ("taken", "holds a run already"),
+        ("file", "cannot be written: Not a directory; choose another --run-dir"),
+        ("file/run", "cannot be written: Not a directory"),
+    ):
+        code, _, err = run("train", "svm", "--run-dir", tmp_path / folder)
+        assert code == 2 and says in err and err.count("\n") == 1
+    code, _, err = run("train", "svm", "--run-dir", "/proc/run")
+    assert code == 2 and "/proc/run cannot be written" in err
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], []], ids=str)
@@ -292,7 +314,7 @@ def test_silence_is_not_scored(run, tmp_path, talk_file):
     )
 
 
-def test_evaluate_knows_a_voice_from_other_recordings(run, toy_ravdess, tmp_path):
+def test_evaluate_knows_a_voice_from_other_recordings(run, toy_ravdess, tmp_path, monkeypatch):
     emotions = ("happy", "sad")
     lines = ["path,emotion,speaker"]
     for emotion, code in zip(emotions, ("03", "04"), strict=True):
@@ -303,7 +325,7 @@ def test_evaluate_knows_a_voice_from_other_recordings(run, toy_ravdess, tmp_path
     code, out, _ = run(*arguments, "--voice", "3", "--json")
     found = json.loads(out)
     (known,) = found["voices"]
-    assert code == 0 and known["protocol"] == "unseen speakers, voice(3)"
+    assert code == 0 and known["protocol"] == f"{OTHER_NAMES}, voice(3)"
     # Of four recordings the three others are all there is to draw from.
     recognizer = Recognizer.from_name("deep")
     paths = [line.partition(",")[0] for line in lines[1:]]
@@ -329,6 +351,7 @@ def test_evaluate_knows_a_voice_from_other_recordings(run, toy_ravdess, tmp_path
     assert abs(known["ece"] - found["ece"]) > 0.01, "it does make a difference here"
     code, out, _ = run(*arguments, "--voice", "3")
     assert code == 0 and out.count("UAR") == 2 and "voice(3): UAR" in out
+    monkeypatch.setattr("ser_core.scoring._heard", None)  # refused before anything is heard
     for clips, says in (("2", "3 to 16 clips"), ("4", "me has 3 other clips"), ("99", "leave out")):
         code, _, err = run(*arguments, "--voice", clips)
         assert code == 2 and says in err
@@ -348,7 +371,7 @@ def test_evaluate_takes_a_manifest_of_ones_own(run, toy_ravdess, toy_run, tmp_pa
     code, out, _ = run(*arguments, "--json")
     found = json.loads(out)
     assert code == 0 and found["labels"] == ["happy", "sad"] and found["n"] == 4
-    assert found["protocol"] == "unseen speakers"
+    assert found["protocol"] == OTHER_NAMES
     assert list(found["skipped"]) == [str(tmp_path / "broken.flac")]
     code, out, _ = run(*arguments)
     assert code == 0 and "left out" in out and "recall" in out
@@ -388,11 +411,12 @@ def test_a_protocol_that_cannot_be_scored_by_gets_a_sentence(run, toy_ravdess, a
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "cannot be read"),
+        ("", "cannot be read as a table: it is empty"),
+        ("path,emotion\nx.wav,sad\ny.wav,sad,me,more", "a row has more columns than the first"),
         ("path\nx.wav", "lacks the column 'emotion'"),
         ("path,emotion\n", "lists no recording"),
         ("path,emotion\nx.wav,hungry", "'hungry' is not an emotion"),
-        ("path,emotion\nx.wav,sad", "none of the recordings"),
+        ("path,emotion\nx.wav,sad", "none of the recordings could be judged; the first: there is"),
     ],
 )
 def test_a_wrong_manifest_gets_a_sentence(run, tmp_path, text, says):
@@ -400,6 +424,22 @@ def test_a_wrong_manifest_gets_a_sentence(run, tmp_path, text, says):
     path.write_text(text)
     code, _, err = run("evaluate", "--manifest", path)
     assert code == 2 and says in err and err.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_used_gets_a_sentence(run, tmp_path, talk_file):
+    (tmp_path / "latin.csv").write_bytes("path,emotion\nä.wav,sad".encode("latin-1"))
+    for file, says in ((tmp_path, "it is a folder"), (tmp_path / "latin.csv", "not text in UTF-8")):
+        code, _, err = run("evaluate", "--manifest", file)
+        assert code == 2 and "cannot be read as a table: " in err and f"{says}; give a CSV" in err
+    code, _, err = run("predict", talk_file, "--voice", tmp_path)
+    assert code == 2 and f"'{tmp_path}' is not a file; give a voice profile" in err
+    code, _, err = run("predict", "/nope.wav")
+    assert code == 2 and err == "error: there is no file '/nope.wav'; check the path\n"
+    code, _, err = run("train", "svm", "--set", "training.epochs=many")
+    assert code == 2 and err.endswith("'many': Input should be a valid integer\n")
+    code, _, err = run("batch", talk_file, "--output", "/proc/x")
+    assert code == 2 and "/proc/x cannot be written" in err
+    assert "mend that, or name another --output" in err and "stays" not in err
 
 
 def test_models_are_listed_shown_and_verified(run):

@@ -2,9 +2,11 @@ import json
 import shutil
 
 import pytest
+import soundfile
 
-from ser_core import cli, shelf
+from ser_core import audio, cli, shelf
 from ser_core.recognizer import find_model
+from tests.helpers import speech_like
 
 
 @pytest.fixture
@@ -48,6 +50,24 @@ def test_a_model_is_activated(run):
     assert shelf.active().name == "mine"
     code, out, _ = run("models", "activate", "swift")
     assert code == 0 and out == "swift is in use now\n"
+
+
+def test_predict_and_evaluate_ask_the_model_in_use_and_batch_the_quick_one(run, tmp_path):
+    soundfile.write(tmp_path / "talk.wav", speech_like(), audio.SAMPLE_RATE)
+    (tmp_path / "own.csv").write_text("path,emotion\ntalk.wav,sad\n")
+    predict, evaluate = ("predict", "talk.wav"), ("evaluate", "--manifest", "own.csv")
+    assert document(run(*predict, "--json"))[0]["model"] == "deep"
+    run("models", "activate", "mine")
+    assert document(run(*predict, "--json"))[0]["model"] == "mine"
+    assert document(run(*evaluate, "--json"))["model"] == "mine"
+    assert run(*predict)[1].startswith("talk.wav, heard by mine: ")
+    assert document(run(*predict, "--model", "swift", "--json"))[0]["model"] == "swift"
+    assert "1 recording," in run(*evaluate)[1]
+    code, out, _ = run("batch", "--help")
+    assert code == 0 and "swift" in out
+    shutil.rmtree(tmp_path / "runs" / "mine")
+    code, out, err = run(*predict)
+    assert code == 0 and "heard by deep" in out and "mine, which was in use, is gone" in err
 
 
 def test_a_model_is_renamed(run):
@@ -94,6 +114,7 @@ def test_onnx_is_what_is_exported_by_default(run, tmp_path):
         (["delete", "swift", "--yes"], "came with Undertone"),
         (["delete", "nobody", "--yes"], "no model"),
         (["import", "nowhere.zip"], "no file"),
+        (["import", "runs"], "'runs' is not a file"),
         (["export", "nobody"], "no model"),
         (["export", "mine", "--format", "pickle"], "pickle"),
         (["export", "mine", "--output", "nowhere/x.zip"], "cannot be written"),

@@ -131,6 +131,7 @@ def test_an_export_is_whole_or_not_there(tmp_path, monkeypatch):
         ("nobody", "onnx", "x.zip", "no model “nobody”"),
         ("swift", "pickle", "x.zip", "no format 'pickle'"),
         ("swift", "onnx", "nowhere/x.zip", "cannot be written"),
+        ("swift", "keras", "x.keras", "'x.keras' does not end so; take 'x.zip'"),
     ],
 )
 def test_what_cannot_be_exported_is_a_sentence(tmp_path, name, format, file, says):

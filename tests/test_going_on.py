@@ -1,6 +1,7 @@
 """Trainings that end early, and go on."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_core import audio, bundle, dataset, jobs, recipe, shelf, training
+from ser_core import audio, bundle, cli, dataset, jobs, recipe, shelf, training
 from ser_core.recognizer import Recognizer
 from tests.helpers import ROOT, TOY, killed_in
 
@@ -104,13 +105,44 @@ def test_only_the_same_run_is_gone_on_with(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         training.train(loaded, data, tmp_path, on_epoch=cut)
     other = recipe.load("swift", [*TOY, "training.epochs=3"])
-    with pytest.raises(training.TrainingError, match="another recipe"):
+    with pytest.raises(
+        training.TrainingError, match=r"another recipe \(training.epochs was 2, not 3\)"
+    ):
         training.train(other, data, tmp_path, resume=True)
     with pytest.raises(training.TrainingError, match="another split"):
         training.train(loaded, data, tmp_path, protocol="random-80-20", resume=True)
     (tmp_path / "split.json").write_text("{")
     with pytest.raises(training.TrainingError, match="is damaged; begin a new one"):
         training.train(loaded, data, tmp_path, resume=True)
+
+
+def test_a_run_goes_on_by_its_own_recipe_unless_something_is_set(
+    tmp_path, monkeypatch, toy_run, capsys
+):
+    begun, seen = tmp_path / "swift", []
+    begun.mkdir()
+    for name in ("recipe.json", "split.json"):
+        shutil.copy(toy_run / name, begun)
+
+    def load(loaded, **options):
+        seen.append(loaded)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dataset, "load", load)
+    monkeypatch.setenv("SER_RUNS_DIR", str(tmp_path))
+    assert cli.main(["train", "swift", "--resume"]) == 130
+    assert seen.pop() == recipe.load("swift", TOY)
+    assert cli.main(["train", "swift", "--resume", "--set", "training.epochs=7"]) == 130
+    assert seen.pop() == recipe.load("swift", ["training.epochs=7"])
+    assert "no run" not in capsys.readouterr().err
+    assert cli.main(["train", "svm", "--resume"]) == 130
+    assert f"there is no run in {tmp_path / 'svm'} yet" in capsys.readouterr().err
+    assert seen.pop() == recipe.load("svm") and not (tmp_path / "svm").exists()
+    assert cli.main(["train", "svm", "--resume", "--run-dir", str(begun)]) == 2
+    assert "is one of swift, not of svm" in capsys.readouterr().err and not seen
+    (begun / "recipe.json").write_text("{")
+    assert cli.main(["train", "swift", "--resume"]) == 2
+    assert "is damaged" in capsys.readouterr().err and not seen
 
 
 def test_a_full_disk_gets_a_sentence_and_loses_nothing(tmp_path, monkeypatch):

@@ -2,10 +2,12 @@ import json
 import re
 from dataclasses import asdict
 
+import pandas as pd
 import pytest
 
-from ser_core import bundle, recipe
+from ser_core import bundle, recipe, splits, teacher, warm_start
 from ser_core.card import headline, results_table
+from ser_core.errors import UndertoneError
 from ser_core.recognizer import MODELS, find_model
 from tests.helpers import ROOT
 
@@ -90,6 +92,21 @@ def test_the_systems_are_the_measured_ones():
     assert [row["recipe"] for row in rows] == published()
     for row in rows:
         assert row["digest"] == recipe.load(row["recipe"]).digest, "measured as it is now"
+
+
+def test_own_recordings_in_a_folder_an_emotion_can_be_trained_as_is_told():
+    command = re.search(r"ser_core train swift (--set data\.corpus=mine [^#]*)", README)[1]
+    loaded = recipe.load("swift", re.findall(r"--set (\S+)", command))
+    assert loaded.data.corpus == "mine" and loaded.training.start == "swift"
+    count = int(re.search(r"of eight emotions, that takes (\d+)", README)[1])
+    emotion = [loaded.labels[index % 8] for index in range(count)]
+    manifest = pd.DataFrame({"emotion": emotion}).assign(speaker="", corpus="mine", sex="")
+    how = {"seed": 0, "validation_speakers": loaded.training.validation_speakers}
+    split = splits.holdout(manifest, **how)
+    warm_start.check(loaded, manifest, split)
+    teacher.check(loaded, manifest, split)
+    with pytest.raises(UndertoneError, match=f"it takes {count} in all"):
+        splits.holdout(manifest[1:], **how)
 
 
 @pytest.mark.parametrize("line", README.splitlines())

@@ -125,6 +125,11 @@ def test_an_unknown_model_gets_a_sentence(name):
         find_model(name)
 
 
+def test_a_folder_without_a_model_is_told_from_none(tmp_path):
+    with pytest.raises(bundle.BundleError, match="is no model: it lacks card.json; known are"):
+        find_model(tmp_path)
+
+
 def test_recognising_imports_no_tensorflow(tmp_path):
     path = tmp_path / "talk.wav"
     soundfile.write(path, speech_like(), 16_000)

@@ -214,6 +214,53 @@ def test_a_holdout_tests_nobody():
     assert not len(split.test) and len(split.train) + len(split.validation) == len(manifest())
 
 
+def of_each(*counts) -> pd.DataFrame:
+    """Return so many clips of each emotion, of a folder whose speakers are not named."""
+    rows = [
+        ("", "", emotion, "")
+        for emotion, count in zip(EMOTIONS, counts, strict=False)
+        for _ in range(count)
+    ]
+    return frame_of("mine", rows)
+
+
+@settings(max_examples=60, deadline=None)
+@given(counts=st.lists(st.integers(1, 12), min_size=2, max_size=4), seed=st.integers(0, 2**31))
+def test_few_clips_are_divided_or_refused_with_what_it_takes(counts, seed):
+    frame = of_each(*counts)
+    how = {"seed": seed, "validation_speakers": 2}
+    for protocol, parts in (("random-80-20", 3), (None, 2)):
+        try:
+            found = splits.split(frame, protocol, 0, **how)
+        except UndertoneError as error:
+            assert f"{sum(counts)} recordings of {len(counts)} emotions, {min(counts)}" in str(
+                error
+            )
+            continue
+        for rows in (found.train, found.validation, found.test)[:parts]:
+            assert len(rows) >= len(counts)
+        everything = [*found.train, *found.validation, *found.test]
+        assert sorted(everything) == list(range(len(frame)))
+
+
+def test_where_nobody_is_named_a_holdout_validates_on_clips():
+    split = splits.holdout(of_each(10, 10, 10, 10), seed=0, validation_speakers=2)
+    validates = of_each(10, 10, 10, 10).emotion.iloc[split.validation].value_counts()
+    assert sorted(validates) == [1, 1, 2, 2] and not len(split.test)
+    with pytest.raises(UndertoneError, match="16 recordings of 4 emotions, .* takes 21 in all"):
+        splits.holdout(of_each(4, 4, 4, 4), seed=0, validation_speakers=2)
+
+
+def test_who_is_not_named_never_validates_beside_others():
+    frame = pd.concat([manifest(), of_each(9, 9, 9, 9)], ignore_index=True)
+    split = splits.holdout(frame, seed=0, validation_speakers=23)
+    assert frame.speaker.iloc[split.validation].nunique() == 23
+    assert not (frame.speaker.iloc[split.validation] == "").any()
+    alone = frame_of("mine", [("me", "", emotion, "") for emotion in EMOTIONS * 9])
+    with pytest.raises(UndertoneError, match="nobody can be kept apart .*random-80-20"):
+        splits.holdout(alone, seed=0, validation_speakers=1)
+
+
 @pytest.mark.parametrize(
     ("frame", "protocol", "count", "says"),
     [
@@ -224,6 +271,14 @@ def test_a_holdout_tests_nobody():
         (manifest(), "savee-loso", 1, "tests on savee-dc"),
         (others()["savee"], "savee-loso", 3, "validation_speakers lower"),
         (others()["tess"].query("speaker == 'tess-oaf'"), "tess-speaker", 1, "tess-yaf"),
+        (
+            of_each(4, 4, 4, 4),
+            "random-80-20",
+            2,
+            "16 recordings of 4 emotions, 4 of them .*, are too few to divide; it takes 27 in all "
+            "and 3 of each emotion",
+        ),
+        (of_each(2, 40, 40), "random-80-20", 2, "2 of them neutral"),
         (manifest(), "cross-corpus", 2, "needs crema-d, savee, tess, too"),
         (
             pd.concat([all_four(), frame_of("tess", [("tess-oaf", "female", "calm", "x")])]),

@@ -121,6 +121,20 @@ def test_other_speeds_are_trained_on_and_nothing_else():
     assert slow > 1.3 * fast
 
 
+def test_who_is_not_named_is_no_speaker_of_the_card():
+    loaded = recipe.load("swift", [*TOY, "data.corpus=mine"])
+    split = splits.Split(np.array([0, 1]), np.array([2]), np.array([], int))
+    fitted = SimpleNamespace(
+        epoch=1, seconds=1.0, temperature=1.0, parameters=1, network=SimpleNamespace(layers=[])
+    )
+    fitted.selective = SimpleNamespace(threshold=0.5)
+    for speaker, learned in ((["", "", ""], ()), (["mine-me", "", ""], ("mine-me",))):
+        data = SimpleNamespace(manifest=pd.DataFrame({"speaker": speaker}))
+        told = training.describe(loaded, data, split, fitted, ()).training
+        assert told.speakers == learned and told.validation_speakers == ()
+        assert told.utterances == 2
+
+
 @pytest.fixture
 def guide(tmp_path):
     """A guide which averages half and half, its model and the model's first weights."""

@@ -9,12 +9,36 @@ import typer
 
 if TYPE_CHECKING:
     from ser_core.card import Robustness  # only to be named
+    from ser_core.recognizer import Recognizer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Model = Annotated[str, typer.Option(help="A model's name or folder.")]
+ModelInUse = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="A model's name or folder; the one in use (see models list) if not given.",
+    ),
+]
 Settings = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe.")
 ]
+
+
+def load_model(name: str | None) -> "Recognizer":
+    """Load a model by name or folder, or the one in use; it goes by its name on the shelf."""
+    from ser_core import shelf
+    from ser_core.recognizer import Recognizer, model_folders
+
+    if name is None:
+        chosen = shelf.active()
+        if chosen.lost:
+            print(
+                f"the model {chosen.lost}, which was in use, is gone: {chosen.name} listens",
+                file=sys.stderr,
+            )
+        name = chosen.name
+    return shelf.load(name) if name in model_folders() else Recognizer.from_name(name)
 
 
 def print_json(value) -> None:

@@ -10,6 +10,8 @@ import typer
 from ser_core.cli.common import (
     Json,
     Model,
+    ModelInUse,
+    load_model,
     print_json,
     progress_bars,
     show_progress,
@@ -20,7 +22,7 @@ from ser_core.errors import UndertoneError
 
 def predict(
     files: Annotated[list[Path], typer.Argument(help="Recordings in any format.")],
-    model: Model = "deep",
+    model: ModelInUse = None,
     timeline: Annotated[bool, typer.Option(help="Show each window.")] = False,
     voice: Annotated[
         Path | None, typer.Option(help="A voice profile of who speaks, kept by the app.")
@@ -29,11 +31,11 @@ def predict(
 ) -> None:
     """Say which emotion each recording carries."""
     from ser_core import audio, log, profile
-    from ser_core.recognizer import Recognizer
 
-    recognizer = Recognizer.from_name(model)
+    recognizer = load_model(model)
     if voice and not voice.is_file():
-        raise UndertoneError(f"there is no file '{voice}'; give a voice profile")
+        wrong = f"'{voice}' is not a file" if voice.exists() else f"there is no file '{voice}'"
+        raise UndertoneError(f"{wrong}; give a voice profile")
     known = profile.from_json(voice.read_bytes(), recognizer.bundle) if voice else None
     documents, unreadable = [], 0
     for file in files:
@@ -44,7 +46,8 @@ def predict(
                 prediction = recognizer.with_voice(prediction, known)
         except audio.AudioError as error:
             unreadable += 1
-            print(f"error: {file}: {error}", file=sys.stderr)
+            named = f"'{file}'" in str(error)
+            print(f"error: {error}" if named else f"error: {file}: {error}", file=sys.stderr)
             continue
         if as_json:
             documents.append({"file": str(file)} | prediction.as_dict())
@@ -60,10 +63,11 @@ def _show(file: Path, prediction, timeline: bool) -> None:
     from ser_core.wording import percent
 
     best = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    heard = f"{file}, heard by {prediction.model}"
     if prediction.abstained:
-        print(f"{file}: can't tell. {prediction.reason}")
+        print(f"{heard}: can't tell. {prediction.reason}")
     else:
-        print(f"{file}: {prediction.label} ({percent(prediction.confidence)})")
+        print(f"{heard}: {prediction.label} ({percent(prediction.confidence)})")
     if prediction.has_guess:
         print("  " + ", ".join(f"{name} {percent(p)}" for name, p in best[:4]))
     for issue in prediction.quality.issues:
@@ -113,11 +117,19 @@ def batch(
         print_json({"output": output, "model": model} | asdict(heard))
         return
     before = f", {heard.resumed} of them before" if heard.resumed else ""
-    print(f"{output}: {heard.recordings} recordings{before}, in {heard.parts} files")
+    found, files = _counted(heard.recordings, "recording"), _counted(heard.parts, "file")
+    print(f"{output}: {found}{before}, in {files}")
     if heard.unusable:
         print(f"  {heard.unusable} could not be used; the column error says why")
     if heard.others:
-        print(f"  {heard.others} files with other endings were left out; a glob can name them")
+        one = "file with another ending was left out; a glob can name it"
+        several = "files with other endings were left out; a glob can name them"
+        print(f"  {heard.others} {one if heard.others == 1 else several}")
+
+
+def _counted(count: int, word: str) -> str:
+    """Return a number of things, without the commas that a program would stumble over."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _tell_progress(progress, task: int, done: int, total: int) -> None:
@@ -129,7 +141,7 @@ def _tell_progress(progress, task: int, done: int, total: int) -> None:
 
 
 def evaluate(
-    model: Model = "deep",
+    model: ModelInUse = None,
     corpus: Annotated[str | None, typer.Option(help="A corpus by name.")] = None,
     manifest: Annotated[
         Path | None, typer.Option(help="A CSV with path, emotion and, if known, speaker.")
@@ -137,11 +149,13 @@ def evaluate(
     protocol: Annotated[
         str | None, typer.Option(help="Score only whom this protocol tests, of a corpus.")
     ] = None,
-    fold: Annotated[int, typer.Option(min=0, help="Which of the protocol's folds.")] = 0,
+    fold: Annotated[int, typer.Option(min=0, help="Which of the protocol's folds, from 0.")] = 0,
     voices: Annotated[
         list[int] | None,
         typer.Option(
-            "--voice", metavar="K", help="Score also with each voice known from K others."
+            "--voice",
+            metavar="K",
+            help="Score also with each voice known from K others, 3 to 16.",
         ),
     ] = None,
     robustness: Annotated[
@@ -153,7 +167,6 @@ def evaluate(
     from ser_core import robustness as robust
     from ser_core import scoring
     from ser_core.corpora import own
-    from ser_core.recognizer import Recognizer
 
     if (corpus is None) == (manifest is None):
         raise UndertoneError("name either --corpus or --manifest")
@@ -165,7 +178,7 @@ def evaluate(
         frame = scoring.tested(corpus, protocol, fold)
     else:
         frame = scoring.corpus_manifest(corpus)
-    recognizer = Recognizer.from_name(model)
+    recognizer = load_model(model)
     with progress_bars() as progress:
         task = progress.add_task("recordings", total=len(frame))
         result, *known = scoring.score(
@@ -192,10 +205,10 @@ def evaluate(
 
 
 def _show_score(score) -> None:
-    report = score.report
+    report, recordings = score.report, _counted(score.report.n, "recording")
     print(
         f"{score.model}, {score.protocol}: UAR {report.uar:.1%}, accuracy {report.accuracy:.1%}, "
-        f"macro F1 {report.macro_f1:.1%}, ECE {report.ece:.1%} on {report.n} recordings, "
+        f"macro F1 {report.macro_f1:.1%}, ECE {report.ece:.1%} on {recordings}, "
         f"{score.answered:.0%} answered"
         + (f", {score.selective_accuracy:.1%} of those right" if score.answered else "")
     )

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from ser_core.cli.common import (
 )
 from ser_core.errors import UndertoneError
 
+if TYPE_CHECKING:
+    from ser_core.recipe import Recipe  # only to be named
+
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's name or path.")],
@@ -25,8 +28,11 @@ def train(
     protocol: Annotated[
         str | None, typer.Option(help="Hold a test part out, as this protocol does.")
     ] = None,
-    fold: Annotated[int, typer.Option(min=0, help="Which of the protocol's folds.")] = 0,
-    resume: Annotated[bool, typer.Option(help="Go on with a run that was cut off.")] = False,
+    fold: Annotated[int, typer.Option(min=0, help="Which of the protocol's folds, from 0.")] = 0,
+    resume: Annotated[
+        bool,
+        typer.Option(help="Go on with a run that was cut off; without --set, by its own recipe."),
+    ] = False,
     evaluation: Annotated[
         list[Path], typer.Option(help="Output of `crossval --json`, for the model card.")
     ] = [],  # noqa: B006
@@ -36,22 +42,24 @@ def train(
 ) -> None:
     """Train a model for use, on all speakers but those that validate or are held out."""
     from ser_core import crossval as protocols
-    from ser_core import dataset, splits
+    from ser_core import dataset, splits, training
     from ser_core import heldout as heldouts
     from ser_core import recipe as recipes
     from ser_core.recognizer import runs_dir
 
-    if protocol:  # before the recordings are prepared, which may take minutes
+    # All this before the recordings are prepared, which may take minutes.
+    if protocol:
         splits.check_fold(protocol, fold)
     loaded = recipes.load(recipe, settings)
+    folder = run_dir or runs_dir() / loaded.name
+    training.check_folder(folder, resume=resume)
+    if resume:
+        loaded = _gone_on_with(folder, loaded, changed=bool(settings))
     rows = tuple(row for path in evaluation for row in protocols.read_evaluations(path, loaded))
     tables = [heldouts.read(path, recipe=loaded.digest) for path in heldout]
-    folder = run_dir or runs_dir() / loaded.name
     with progress_bars() as progress:
         clips, epochs = (progress.add_task(name, visible=False) for name in ("features", ""))
         data = dataset.load(loaded, on_clip=lambda total: _tell_features(progress, clips, total))
-        from ser_core import training  # not before the data is known to be good: it takes seconds
-
         card = training.train(
             loaded,
             data,
@@ -72,6 +80,24 @@ def train(
         f"{folder / 'model'}: weights of epoch {card.training.epochs}; "
         f"use them with --model {folder / 'model'}"
     )
+
+
+def _gone_on_with(folder: Path, loaded: "Recipe", *, changed: bool) -> "Recipe":
+    """Return the recipe of the run in a folder, unless something is changed in the one loaded."""
+    from ser_core import recipe as recipes
+
+    if not (folder / recipes.OF_RUN).exists():
+        print(f"there is no run in {folder} yet: this begins one", file=sys.stderr)
+        return loaded
+    if changed:
+        return loaded  # which is compared with the run's
+    begun = recipes.of_run(folder)
+    if begun.name != loaded.name:
+        raise UndertoneError(
+            f"the run in {folder} is one of {begun.name}, not of {loaded.name}; name that recipe, "
+            "or choose another --run-dir"
+        )
+    return begun
 
 
 def _tell_features(progress, task: int, total: int) -> None:

@@ -67,7 +67,10 @@ def read_table(path: Path) -> pd.DataFrame:
         else:
             frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise CorpusError(f"{path} cannot be read as a table: {error}") from None
+        raise CorpusError(
+            f"{path} cannot be read as a table: {_why(error)}; give a CSV (UTF-8) or Parquet file "
+            "with the columns path and emotion"
+        ) from None
     lacking = {"path", "emotion"} - set(frame.columns)
     if lacking:
         raise CorpusError(f"{path} lacks the column '{min(lacking)}'")
@@ -87,6 +90,19 @@ def read_table(path: Path) -> pd.DataFrame:
             "language": frame.get("language", unknown).str.strip(),
         }
     )
+
+
+def _why(error: Exception) -> str:
+    """Return in plain words why a table could not be read."""
+    kinds = {
+        FileNotFoundError: "there is no such file",
+        IsADirectoryError: "it is a folder",
+        UnicodeDecodeError: "it is not text in UTF-8",
+        pd.errors.EmptyDataError: "it is empty",
+        pd.errors.ParserError: "a row has more columns than the first, or a quote is never closed",
+    }
+    told = next((words for kind, words in kinds.items() if isinstance(error, kind)), "")
+    return told or getattr(error, "strerror", None) or "it is of another kind, or damaged"
 
 
 def write_table(source: Path, root: Path) -> None:
