@@ -164,7 +164,7 @@ def holdout(manifest: pd.DataFrame, *, seed: int, validation_speakers: int) -> S
         rows, emotion = np.arange(len(manifest)), manifest.emotion.to_numpy()
         _check_enough(emotion, tested=0, each=2)
         train, validation = _draw_clips(rows, emotion, _VALIDATES, seed)
-        return Split(train, validation, np.flatnonzero(nobody))
+        return Split(np.sort(train), np.sort(validation), np.flatnonzero(nobody))
     return _unseen_speakers(manifest, nobody, ~nobody, seed, validation_speakers)
 
 
@@ -173,7 +173,7 @@ def _random_split(manifest: pd.DataFrame, seed: int) -> Split:
     _check_enough(emotion, tested=_TESTED, each=3)
     rest, test = _draw_clips(rows, emotion, _TESTED, seed)
     train, validation = _draw_clips(rest, emotion, _VALIDATES, seed)
-    return Split(train, validation, test)
+    return Split(np.sort(train), np.sort(validation), np.sort(test))
 
 
 def _draw_clips(
@@ -182,10 +182,7 @@ def _draw_clips(
     """Draw a share of some rows, of each emotion about alike; return the others and those."""
     from sklearn.model_selection import train_test_split  # a second, and pages want only names
 
-    others, drawn = train_test_split(
-        rows, test_size=share, stratify=emotion[rows], random_state=seed
-    )
-    return np.sort(others), np.sort(drawn)
+    return train_test_split(rows, test_size=share, stratify=emotion[rows], random_state=seed)
 
 
 def _check_enough(emotion: np.ndarray, *, tested: float, each: int) -> None:
