@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ser_core.features import Features
-from ser_core.wording import share
+from ser_core.wording import counted, share
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,9 @@ class Provenance:
     Attributes:
         corpora: name and licence of each corpus.
         utterances: how many were fitted on.
-        speakers: who was fitted on.
-        validation_speakers: who decided when to stop, the temperature and the threshold.
+        speakers: who was fitted on, by name.
+        validation_speakers: who decided when to stop, the temperature and the threshold; if they
+            are not known by name either, clips did, drawn from all.
         recipe: the recipe's digest.
         seed: the seed.
         epochs: the epoch whose weights these are.
@@ -276,10 +277,14 @@ def model_card(card: Card) -> str:
     training = card.training
     corpora = ", ".join(f"{name} ({licence})" for name, licence in training.corpora.items())
     began_with = f"\n- Began with: {training.pretrained}" if training.pretrained else ""
-    decided, refitted = "further speakers decided when to stop,", ""
+    judges, refitted = f"{len(training.validation_speakers)} further speakers", ""
     if training.refitted:
-        decided = "of them decided"
+        judges = f"{len(training.validation_speakers)} of them"
         refitted = " Then everything\n  was fitted anew, on all."
+    named = f": {', '.join(training.validation_speakers)}"
+    if not training.validation_speakers:
+        judges, named = "15 % of the clips, perhaps of the same speakers,", ""
+    decided = "decided" if training.refitted else "decided when to stop,"
     robustness = "".join(
         _ROBUSTNESS.format(protocol=row.protocol, table=robustness_table(row.robustness))
         for row in card.evaluation
@@ -306,10 +311,10 @@ feels. {card.parameters:,} parameters; made for Undertone.
 {robustness}
 ## Training
 
-- Data: {corpora}; {training.utterances} utterances of {len(training.speakers)} speakers;
-  {len(training.validation_speakers)} {decided} the temperature
+- Data: {corpora}; {training.utterances} utterances of {speakers_in_words(training)};
+  {judges} {decided} the temperature
   ({card.temperature:.2f}) and the confidence below which no answer is given
-  ({card.threshold:.2f}): {", ".join(training.validation_speakers)}.{refitted}
+  ({card.threshold:.2f}){named}.{refitted}
 - Seed {training.seed}, weights of epoch {training.epochs}, {training.seconds:.0f} s on
   {", ".join(f"{name} {version}" for name, version in training.environment.items())}.{began_with}
 
@@ -319,11 +324,16 @@ feels. {card.parameters:,} parameters; made for Undertone.
 
 ## Limits
 
-Trained on {len(training.speakers)} speakers who act, in one language, and say a few set sentences.
+Trained on {speakers_in_words(training)} who act, in one language, and say a few set sentences.
 Expect much less on spontaneous speech, other languages, children, and noisy rooms. Not for
 decisions about people: in the European Union, inferring emotion at work or in education is
 prohibited (Regulation (EU) 2024/1689, Article 5(1)(f)).
 """
+
+
+def speakers_in_words(training: Provenance) -> str:
+    """Return how many people a model has learned from."""
+    return counted(len(training.speakers), "speaker") if training.speakers else "unnamed speakers"
 
 
 def _results(card: Card) -> str:

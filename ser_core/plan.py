@@ -108,6 +108,8 @@ def suited(
     of_each = loaded.training.validation_speakers // len(loaded.data.corpora)
     if of_each and len(used) != len(loaded.data.corpora):
         wishes["training.validation_speakers"] = of_each * len(used)
+    if loaded.training.teacher and not found.speaker.astype(bool).any():
+        wishes["training.teacher"] = 0.0  # it has to be told one speaker from another
     return [f"{key}={spelled(value)}" for key, value in wishes.items()]
 
 
@@ -136,12 +138,7 @@ def split(loaded: Recipe, manifest: pd.DataFrame, protocol: str | None, fold: in
     """
     config = loaded.training
     how = {"seed": config.seed, "validation_speakers": config.validation_speakers}
-    try:
-        found = splits.split(manifest, protocol, fold, **how)
-    except UndertoneError:
-        raise
-    except ValueError as error:  # of scikit-learn
-        raise PlanError(f"there are too few recordings for this: {error}") from None
+    found = splits.split(manifest, protocol, fold, **how)
     warm_start.check(loaded, manifest, found)
     teacher.check(loaded, manifest, found)
     return found

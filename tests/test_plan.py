@@ -150,7 +150,7 @@ def test_protocols_that_do_not_fit_say_why(manifests):
     assert [name for name, reason in found.items() if not reason] == ["random-80-20"]
     assert "complete the corpus" in found["ravdess-5fold"]
     few = corpus("savee", ["happy", "sad"], speakers=1)
-    assert "too few recordings" in plan.protocols(SVM, few)["random-80-20"]
+    assert "too few to divide" in plan.protocols(SVM, few)["random-80-20"]
 
 
 def test_savee_can_be_tested_on_its_speakers():
@@ -194,6 +194,14 @@ def test_other_networks_tell_nothing(runs):
     other = recipe.load("swift", [*TOY, "network.lstm_units=9"])
     assert plan.speed(other, runs) is None and plan.parameters(other, runs) is None
     assert plan.speed(SVM, runs) is None and plan.parameters(SVM, runs) is None
+
+
+def test_a_teacher_is_left_out_where_speakers_have_no_name():
+    named = corpus("own", ["happy", "sad"])
+    swift = recipe.load("swift")
+    for manifest, share in ((named, swift.training.teacher), (named.assign(speaker=""), 0)):
+        suited = recipe.load("swift", plan.suited(swift, {"own": manifest}))
+        assert suited.training.teacher == share
 
 
 def test_before_the_first_run_what_we_measured_tells_the_speed():

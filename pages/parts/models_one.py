@@ -11,7 +11,7 @@ from pages.parts.answer import named
 from pages.parts.hearing import plain
 from pages.parts.library import title
 from ser_core import architecture, audio, comparison, jobs, outcome, plots_models, shelf
-from ser_core.card import results_in_words
+from ser_core.card import results_in_words, speakers_in_words
 from ser_core.comparison import Latency
 from ser_core.errors import UndertoneError
 from ser_core.shelf import Model, Origin
@@ -156,11 +156,13 @@ def _about(model: Model) -> None:
     else:
         judges = f"{counted(tuned, 'other speaker')}, who decided when to stop and"
         rounds = f"; of its rounds, the best was kept, number {training.epochs}"
+    if not tuned:
+        judges = "15 % of the clips, perhaps of the same voices, which decided when to stop and"
     lines = {
         "Hears": emotions,
         "Comes from": f"{model.origin}; made on {plain(card.created)}",
         "Learned from": f"{counted(training.utterances, 'recording')} of "
-        f"{counted(len(training.speakers), 'speaker')} in {plain(corpora)}",
+        f"{speakers_in_words(training)} in {plain(corpora)}",
         "Tuned on": f"{judges} below which confidence ({card.threshold:.0%}) it says “I can't "
         "tell”",
         "Training": f"{duration(training.seconds)}{rounds}; recipe {plain(training.recipe)}, "
