@@ -73,7 +73,7 @@ def asked_for(manifest: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """Return what a recipe asks for of all recordings of its corpora, with a default index.
 
     Raises:
-        DatasetError: some are spectrograms, which lack what the recipe's network hears.
+        CorpusError: some are spectrograms, which lack what the recipe's network hears.
     """
     fits = manifest.channel.isin(recipe.data.channels) & manifest.emotion.isin(recipe.labels)
     found = manifest[fits]
@@ -86,12 +86,8 @@ def asked_for(manifest: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
         place = drawn.groupby("speaker").cumcount()
         nameless = drawn.speaker == ""  # may be anybody
         found = drawn[(place < most) | nameless].sort_index()
-    if not ready_made.teach(recipe.features) and ready_made.silent(found).any():
-        raise DatasetError(
-            "of CREMA-D there are only ready-made spectrograms here, which lack what this recipe "
-            "hears; leave that corpus out, or get its recordings with `python -m ser_core data get "
-            "crema-d`"
-        )
+    if ready_made.silent(found).any():
+        ready_made.check(recipe.features)
     return found.reset_index(drop=True)
 
 

@@ -76,9 +76,26 @@ def suit(spec: Features) -> bool:
     return all(getattr(spec, field, None) == made for field, made in _MADE.items())
 
 
-def teach(spec: Features) -> bool:
-    """Say whether features of a recipe can be had from the spectrograms, if only by a guess."""
-    return isinstance(spec, FbankSpec) or suit(spec)
+def check(spec: Features) -> None:
+    """Make sure that what a recipe asks for can be had from the spectrograms, if only by a guess.
+
+    Raises:
+        CorpusError: it cannot.
+    """
+    if isinstance(spec, FbankSpec):
+        return
+    how = "or get the recordings with `python -m ser_core data get crema-d`"
+    if not isinstance(spec, FeatureSpec):
+        raise CorpusError(
+            "of CREMA-D there are only ready-made spectrograms here, which lack what this recipe "
+            f"hears; leave that corpus out, {how}"
+        )
+    for field, made in _MADE.items():
+        if getattr(spec, field) != made:
+            raise CorpusError(
+                f"the ready-made CREMA-D spectrograms have {field} {made}, the recipe asks for "
+                f"{getattr(spec, field)}; change it, {how}"
+            )
 
 
 def windows(ids: list[str], spec: Features) -> np.ndarray:
@@ -94,14 +111,8 @@ def windows(ids: list[str], spec: Features) -> np.ndarray:
     Raises:
         CorpusError: the recipe asks for other features than were made.
     """
+    check(spec)
     made_as = FeatureSpec(trim_db=spec.trim_db) if isinstance(spec, FbankSpec) else spec
-    for field, made in _MADE.items():
-        if getattr(made_as, field, None) != made:
-            raise CorpusError(
-                f"the ready-made CREMA-D spectrograms have {field} {made}, the recipe asks for "
-                f"{getattr(spec, field, 'other features')}; change it, or get the recordings with "
-                "`python -m ser_core data get crema-d`"
-            )
     position = {f"{CORPUS}/{name}": at for at, name in enumerate(_names(folder() / "names.txt"))}
     levels = _levels(_file())
     pictures = (trimmed(dequantised(levels[position[name]]), made_as) for name in ids)
