@@ -80,7 +80,7 @@ def test_a_taken_run_folder_is_left_alone(toy_run):
 
 def test_labels_that_nothing_carries_get_a_sentence():
     with pytest.raises(dataset.DatasetError, match="calm, disgust, fearful, surprised"):
-        dataset.select(recipe.load("swift"))
+        dataset.select(recipe.load("swift", ["data.corpus=ravdess"]))
 
 
 def test_a_damaged_recording_is_left_out(tmp_path, toy_ravdess, monkeypatch):
