@@ -130,7 +130,8 @@ def test_the_card_of_those_without_a_name(card):
 
 
 def test_the_card_tells_what_changes_to_recordings_do(card):
-    assert "## Robustness" not in model_card(card)
+    untested = dataclasses.replace(card, evaluation=(row("ravdess-5fold"),))
+    assert "## Robustness" not in model_card(untested)
     rows = (
         Robustness("white noise, 20 dB", 0.512, 0.0961, 0.876, 0.0, passed=False),
         Robustness("white noise, 10 dB", 0.4, 0.2, 0.7, 0.0, passed=None),
