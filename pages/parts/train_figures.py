@@ -12,7 +12,8 @@ from ser_core.jobs import Status
 from ser_core.outcome import Answers, Outcome
 from ser_core.wording import counted, share
 
-_BAR = {"displayModeBar": False}
+# Under the pointer, a button that saves the figure as a picture.
+_BAR = {"modeBarButtons": [["toImage"]], "displaylogo": False}
 _SCORES = {
     "loss": "Error (loss), training",
     "val_loss": "Error (loss), validation",

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts.hearing import plain
-from ser_core import jobs
+from ser_core import curves, jobs
 from ser_core.jobs import Status
 from ser_core.outcome import Outcome
 from ser_core.recipe_text import to_toml
@@ -35,7 +35,12 @@ def show(known: Outcome, status: Status) -> None:
         "Recipe (TOML)": (f"{known.name}.toml", to_toml(known.recipe)),
         "All figures (JSON)": (f"{known.name}-metrics.json", json.dumps(known.metrics, indent=2)),
         "Emotions (CSV)": (f"{known.name}-emotions.csv", report(known).to_csv(index=False)),
+        "People (CSV)": (f"{known.name}-people.csv", _people(answers)),
         "Every answer (CSV)": (f"{known.name}-answers.csv", answers.to_csv(index=False)),
+        "Answers before calibration (CSV)": (
+            f"{known.name}-uncalibrated.csv",
+            known.raw.table.to_csv(index=False),
+        ),
         "Who learned, who tested (JSON)": (f"{known.name}-split.json", _split(known.name)),
     }
     if status.events:
@@ -65,6 +70,15 @@ def show(known: Outcome, status: Status) -> None:
         "Made with": ", ".join(f"{name} {number}" for name, number in about["environment"].items()),
     }
     st.markdown("\n".join(f"- **{name}:** {plain(str(text))}" for name, text in lines.items()))
+
+
+def _people(answers: pd.DataFrame) -> str:
+    """Return how well each sex and each person was heard, as CSV."""
+    groups = [
+        curves.by_group(answers, column).rename_axis("who").reset_index().assign(of=column)
+        for column in ("sex", "speaker")
+    ]
+    return pd.concat(groups).to_csv(index=False)
 
 
 def _split(name: str) -> str:

@@ -481,7 +481,9 @@ def test_everything_can_be_taken_away(results):
         "Recipe (TOML)",
         "All figures (JSON)",
         "Emotions (CSV)",
+        "People (CSV)",
         "Every answer (CSV)",
+        "Answers before calibration (CSV)",
         "Who learned, who tested (JSON)",
         "Rounds (CSV)",
     }
