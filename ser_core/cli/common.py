@@ -25,7 +25,7 @@ Settings = Annotated[
 ]
 
 
-def load_model(name: str | None) -> "Recognizer":
+def recognizer_of(name: str | None) -> "Recognizer":
     """Load a model by name or folder, or the one in use; it goes by its name on the shelf."""
     from ser_core import shelf
     from ser_core.recognizer import Recognizer, model_folders

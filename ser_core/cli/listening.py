@@ -11,9 +11,9 @@ from ser_core.cli.common import (
     Json,
     Model,
     ModelInUse,
-    load_model,
     print_json,
     progress_bars,
+    recognizer_of,
     show_progress,
     show_robustness,
 )
@@ -32,7 +32,7 @@ def predict(
     """Say which emotion each recording carries."""
     from ser_core import audio, log, profile
 
-    recognizer = load_model(model)
+    recognizer = recognizer_of(model)
     if voice and not voice.is_file():
         wrong = f"'{voice}' is not a file" if voice.exists() else f"there is no file '{voice}'"
         raise UndertoneError(f"{wrong}; give a voice profile")
@@ -178,7 +178,7 @@ def evaluate(
         frame = scoring.tested(corpus, protocol, fold)
     else:
         frame = scoring.corpus_manifest(corpus)
-    recognizer = load_model(model)
+    recognizer = recognizer_of(model)
     with progress_bars() as progress:
         task = progress.add_task("recordings", total=len(frame))
         result, *known = scoring.score(

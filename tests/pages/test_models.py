@@ -89,7 +89,9 @@ def test_one_model_is_shown_whole(runs, page):
     table = page.table[0].value
     assert list(table["Model"]) == ["**swift** (in use)"]
     takes = page.table[1].value
-    assert takes["On disk"][0] == "7.0\u00a0MB" and takes["Answers in"][0].endswith("\u00a0ms")
+    assert re.fullmatch(r"[67]\.\d\u00a0MB", takes["On disk"][0]) and takes["Answers in"][
+        0
+    ].endswith("\u00a0ms")
     assert takes["Learned from"][0] == "RAVDESS, SAVEE, TESS, CREMA\\-D (113\u00a0voices)"
     assert "CC BY\\-NC\\-SA 4\\.0" in takes["Licence"][0]
     assert re.fullmatch(r"\d\d\.\d% \(\d\d–\d\d%\)", table["UAR"][0])
