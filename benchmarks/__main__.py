@@ -2,7 +2,8 @@
 
 `python -m benchmarks` prints a table of each and writes `benchmarks/results/`, a JSON each;
 `python -m benchmarks predict stages` does some of them. Nothing else should run meanwhile.
-What takes hours is called by its own name: `benchmarks.systems` and `load`.
+What takes hours, or is about accuracy, is called by its own name: `benchmarks.systems`, `load`,
+`unscaled`.
 """
 
 import argparse

@@ -205,7 +205,7 @@ def _through(
     client, left: Iterator[tuple[int, list[str]]], plan: Plan, output: str
 ) -> Iterator[tuple[list[str], int]]:
     """Have parts done; yield each one's recordings and how many of them could not be used."""
-    from distributed import KilledWorker, as_completed
+    from distributed import as_completed
 
     def submit(number: int, names: list[str]):
         future = client.submit(hear_part, number, names, plan, output, pure=False)
@@ -214,7 +214,7 @@ def _through(
 
     waiting = {}
     futures = as_completed([submit(*part) for part in islice(left, _AHEAD)], loop=client.loop)
-    try:
+    with cluster.explained(_STAYS):
         for future in cluster.ended(client, futures, _STAYS):
             number, names = waiting.pop(future.key)
             try:
@@ -226,12 +226,6 @@ def _through(
                 failed = _result(client, hear_part, number, names, plan, output, harmful)
             yield names, failed
             futures.update(submit(*part) for part in islice(left, 1))
-    except ImportError as error:
-        raise cluster.unfit(error) from None
-    except KilledWorker:
-        raise BatchError(
-            f"worker after worker was ended, perhaps because of too little memory; {_STAYS}"
-        ) from None
 
 
 def _harmful(client, names: Sequence[str], plan: Plan) -> dict[str, str]:

@@ -86,6 +86,28 @@ def ended(client, futures, consolation: str) -> Iterator:
         raise ClusterError(f"the cluster has gone; {consolation}")
 
 
+@contextmanager
+def explained(consolation: str):
+    """Turn what Dask raises where a cluster fails at what it was given into a sentence.
+
+    Args:
+        consolation: as of `ended`.
+
+    Raises:
+        ClusterError: its processes lack something, or are ended one after the other.
+    """
+    from distributed import KilledWorker
+
+    try:
+        yield
+    except ImportError as error:
+        raise unfit(error) from None
+    except KilledWorker:
+        raise ClusterError(
+            f"worker after worker was ended, perhaps because of too little memory; {consolation}"
+        ) from None
+
+
 def unfit(error: BaseException) -> ClusterError:
     """Return what to say of a cluster whose processes cannot do what they are told."""
     return ClusterError(

@@ -114,19 +114,12 @@ def _divided(
 def _on_cluster(waiting: list[Callable[[], FoldResult]], scheduler: str) -> Iterator[FoldResult]:
     if not waiting:
         return
-    from distributed import KilledWorker, as_completed
+    from distributed import as_completed
 
-    with cluster.reached(scheduler) as client:
+    with cluster.reached(scheduler) as client, cluster.explained(_KEPT):
         futures = [client.submit(task, pure=False) for task in waiting]
-        try:
-            for future in cluster.ended(client, as_completed(futures, loop=client.loop), _KEPT):
-                yield future.result()
-        except ImportError as error:
-            raise cluster.unfit(error) from None
-        except KilledWorker:
-            raise UndertoneError(
-                f"worker after worker was ended, perhaps for want of memory; {_KEPT}"
-            ) from None
+        for future in cluster.ended(client, as_completed(futures, loop=client.loop), _KEPT):
+            yield future.result()
 
 
 def _here(waiting: list[Callable[[], FoldResult]], jobs: int) -> Iterator[FoldResult]:

@@ -37,7 +37,7 @@ class Dataset:
             ready-made spectrograms have no such windows.
         left_out: recordings that could not be read, and why.
         heard: if the recipe wants a teacher, what the trunk of `deep` makes of each recording for
-            it: the sd over time of its channels, float32 `(utterances, channels)`.
+            it: the sd over time of its channels, float `(utterances, channels)`.
     """
 
     manifest: pd.DataFrame

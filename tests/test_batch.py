@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from distributed import Client, as_completed
+from distributed import Client, KilledWorker, as_completed
 
 from ser_core import audio, batch, cluster, parts, recordings
 from ser_core.errors import UndertoneError
@@ -167,6 +167,19 @@ def test_a_killed_worker_of_a_cluster_costs_nothing(archive, expected, tmp_path,
     code, out, err = finished(process)
     assert code == 2 and not out and "Traceback" not in err
     assert err.splitlines()[-1].startswith("error: the cluster has gone; what is done stays")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (KilledWorker("task", None, 3), "worker after worker was ended.*; it stays"),
+        (ImportError("No module named 'ser_core'"), "cannot run Undertone .*'ser_core'"),
+    ],
+)
+def test_a_cluster_that_fails_at_its_work_gets_a_sentence(error, says):
+    with pytest.raises(cluster.ClusterError, match=says):
+        with cluster.explained("it stays"):
+            raise error
 
 
 def test_what_is_lost_with_a_worker_is_done_again(dask):
