@@ -235,7 +235,9 @@ def window_starts(length: int, frames: int) -> np.ndarray:
 
 def _window(power: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     level = decibels(power, spec.top_db)
-    level = level.reshape(len(level), spec.bands, -1).mean(axis=2)
+    # Neighbours averaged; several times faster than a mean over an axis of two.
+    group = spec.n_mels // spec.bands
+    level = sum(level[:, band::group] for band in range(group)) / group
     return np.pad(level, ((0, spec.frames - len(level)), (0, 0)), constant_values=-spec.top_db)
 
 
