@@ -37,6 +37,7 @@ from tests.helpers import TOY, speech_like
 RESULTS = Path(__file__).parent / "results"
 PATIENCE = 120.0  # seconds, after which an answer counts as none
 THINKING = (1.0, 5.0)  # seconds between an answer and the next upload
+FIRST = 60.0  # seconds for which a first crowd stays
 FORGETTING = 150.0  # seconds; the visit of a closed tab is kept for 120
 
 # These listeners are made of aioice, too, which hangs up on who is half a second late six times;
@@ -121,20 +122,23 @@ def main() -> None:
 
 
 async def crowd(url: str, options: argparse.Namespace, folder: Path, seen: Seen) -> None:
-    """Let everybody come, stay, and go; watch the memory until they are forgotten."""
-    # The first visitors make what stays: models, threads, caches.
+    """Let everybody come, stay, and go, twice; watch the memory until they are forgotten."""
     recognizer = Recognizer.from_name()
-    await upload_often(url, -1, time.monotonic(), recognizer, Seen())
-    await listen(url, options.listeners, time.monotonic() + 5, folder, Seen())
+
+    async def everybody(seconds: float, seen: Seen) -> None:
+        end = time.monotonic() + seconds
+        numbers = range(options.visitors)
+        visits = [upload_often(url, number, end, recognizer, seen) for number in numbers]
+        visits += [listen(url, number, end, folder, seen) for number in range(options.listeners)]
+        for visit, outcome in enumerate(await asyncio.gather(*visits, return_exceptions=True)):
+            if isinstance(outcome, BaseException):
+                seen.errors.append(f"visit {visit}: {type(outcome).__name__}: {outcome}")
+        await asyncio.sleep(FORGETTING)
+
+    # The first crowd makes what stays: models, threads, caches. What the second leaves is lost.
+    await everybody(FIRST, Seen())
     watching = asyncio.create_task(watch_memory(process_at(url), seen))
-    end = time.monotonic() + options.seconds
-    numbers = range(options.visitors)
-    visits = [upload_often(url, number, end, recognizer, seen) for number in numbers]
-    visits += [listen(url, number, end, folder, seen) for number in range(options.listeners)]
-    for visit, outcome in enumerate(await asyncio.gather(*visits, return_exceptions=True)):
-        if isinstance(outcome, BaseException):
-            seen.errors.append(f"visit {visit}: {type(outcome).__name__}: {outcome}")
-    await asyncio.sleep(FORGETTING)
+    await everybody(options.seconds, seen)
     watching.cancel()
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from pages.parts import train_clips, train_files
+from pages.parts import train_clips, train_files, train_known
 from pages.parts.answer import named
+from pages.parts.library import here
 from ser_core import curves, evaluation, plots_training
 from ser_core.jobs import Status
 from ser_core.outcome import Answers, Outcome
@@ -22,13 +23,22 @@ _SCORES = {
     "uar": "UAR, training",
     "val_uar": "UAR, validation",
 }
-_TABS = ("Confusions", "Learning", "Emotions and people", "Sureness", "ROC and PR", "Mistakes")
+_TABS = (
+    "Confusions",
+    "Learning",
+    "Emotions and people",
+    "Sureness",
+    "ROC and PR",
+    "Mistakes",
+    "Known or new voices",
+    "Files",
+)
 
 
 def show(known: Outcome, status: Status) -> None:
     """Show all figures of a training."""
-    tabs = st.tabs([*_TABS, "Files"], key="train-tabs", on_change="rerun")
-    confusions, learned, groups, sure, rest, wrong, files = tabs
+    tabs = st.tabs(_TABS, key="train-tabs", on_change="rerun")
+    confusions, learned, groups, sure, rest, wrong, ways, files = tabs
     if confusions.open:
         with confusions:
             _confusions(known)
@@ -52,6 +62,9 @@ def show(known: Outcome, status: Status) -> None:
     if wrong.open:
         with wrong:
             _mistakes(known.answers)
+    if ways.open:
+        with ways:
+            train_known.of_run(status.name, here())
     if files.open:
         with files:
             train_files.show(known, status)

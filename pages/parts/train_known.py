@@ -35,6 +35,17 @@ def show(manifests: Mapping[str, pd.DataFrame]) -> None:
         st.markdown(_WHY)
 
 
+def of_run(name: str, manifests: Mapping[str, pd.DataFrame]) -> None:
+    """Show what came of a run's recipe, its settings included, both ways, or offer to train it."""
+    try:
+        loaded = recipe.of_run(jobs.run_folder(name))
+    except UndertoneError as error:
+        st.error(plain(f"Sorry: {error}."))
+        return
+    if _both_ways(loaded, manifests):
+        st.markdown(_WHY)
+
+
 def show_beforehand() -> None:
     """Show the figures that we have measured of recipes, where nothing may be trained."""
     names = [name for name in plan.shipped() if outcome.beforehand(name)]
@@ -88,7 +99,11 @@ def _here(name: str, manifests: Mapping[str, pd.DataFrame]) -> bool:
     if not manifests:
         nothing_here()
         return False
-    loaded = recipe.load(name, plan.suited(plan.shipped()[name], manifests))
+    return _both_ways(recipe.load(name, plan.suited(plan.shipped()[name], manifests)), manifests)
+
+
+def _both_ways(loaded: Recipe, manifests: Mapping[str, pd.DataFrame]) -> bool:
+    """Show what came of a recipe both ways, and offer what is missing; return whether none was."""
     finished = [name for name in jobs.runs() if jobs.status(name).state is State.FINISHED]
     pair = outcome.both_ways(finished, loaded)
     shown = all(pair)

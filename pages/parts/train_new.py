@@ -10,6 +10,7 @@ from pages.parts.answer import named
 from pages.parts.hearing import plain
 from pages.parts.library import title
 from ser_core import jobs, plan, recipe
+from ser_core.card import protocol_in_words
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 from ser_core.jobs import Order
@@ -262,10 +263,11 @@ def _test(loaded: Recipe, manifest: pd.DataFrame) -> tuple[str | None, int]:
         return None, 0
     if way == _FIFTH:
         return plan.LEAKY, 0
-    one, two = st.columns(2)
+    one, two = st.columns([3, 1])
     protocol = one.selectbox(
         "Which people",
         fit,
+        format_func=lambda name: f"{protocol_in_words(name, PROTOCOLS)} ({name})",
         key=f"train-protocol-{'+'.join(fit)}",
         persist_state="session",
     )
@@ -277,8 +279,6 @@ def _test(loaded: Recipe, manifest: pd.DataFrame) -> tuple[str | None, int]:
         key=f"train-fold-{protocol}",
         persist_state="session",
     )
-    words = PROTOCOLS[protocol]
-    st.caption(f"{words[0].upper()}{words[1:]}.")
     return protocol, fold
 
 

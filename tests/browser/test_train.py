@@ -84,7 +84,8 @@ def test_a_tiny_training_is_started_watched_and_used(browser, url):
     expect(page.get_by_text("Choose one to hear it").first).to_be_visible()
     player = page.get_by_test_id("stAudio")
     expect(player).to_have_js_property("error", None)
-    for name in ("Learning", "Emotions and people", "Sureness", "ROC and PR", "Mistakes", "Files"):
+    tabs = ("Learning", "Emotions and people", "Sureness", "ROC and PR", "Mistakes")
+    for name in (*tabs, "Known or new voices", "Files"):
         page.get_by_role("tab", name=name).click()
         settle(page)
         expect(page.get_by_role("alert")).to_have_count(0)

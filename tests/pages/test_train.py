@@ -536,6 +536,29 @@ def test_both_ways_are_measured_here_and_stand_side_by_side(train, whole_ravdess
     assert "Measure both again" in labels(train)
 
 
+def test_a_run_with_settings_of_its_own_is_measured_the_other_way_too(
+    train, whole_ravdess, monkeypatch
+):
+    monkeypatch.setenv("SER_DATA_DIR", str(whole_ravdess))
+    emotions = 'labels=["neutral", "happy", "sad", "angry"]'
+    mine = recipe.load("svm", [emotions, "data.channels=['speech']", "training.seed=3"])
+    (known,) = jobs.start([Order(mine, "random-80-20")])
+    until_over()
+    tab(view(train, "Results"), "Known or new voices")
+    assert "Why they differ" not in words(train)
+    button(train, "Train the other one, too").click().run()
+    assert not errors(train)
+    until_over()
+    (new,) = {*jobs.runs()} - {known}
+    assert recipe.of_run(jobs.run_folder(new)) == mine
+    train.run()
+    assert "Why they differ" in words(train) and "Measure both again" in labels(train)
+    (chart,) = train.get("plotly_chart")
+    assert f"{share(outcome.read(jobs.run_folder(known)).scores['uar'])} with voices it knows" in (
+        chart.proto.alt
+    )
+
+
 def test_an_incomplete_corpus_cannot_show_the_difference(recordings, train):
     view(train, "Known or new voices")
     assert "cannot be measured here" in words(train)
