@@ -31,6 +31,7 @@ _NAMES = {
     "pictures_ms": "upload finished to its pictures drawn",
     "click_ms": "click for another picture of the answer, to all drawn",
     "train_ms": "click for another view of the Train page, to all drawn",
+    "models_ms": "click for what a model is made of, on the Models page, to all drawn",
 }
 _ALONE, _TRAINING = "alone", "while training"
 
@@ -49,6 +50,7 @@ _UPLOADS = """() => performance.getEntriesByType("resource")
 
 
 _KNOWN = "document.body.innerText.includes('Most published figures')"
+_INSIDE = "document.body.innerText.includes('From the sound at the top')"
 
 
 def main() -> None:
@@ -128,6 +130,10 @@ def one_visit(browser: Browser, url: str, path: Path) -> dict[str, float]:
     known = page.get_by_role("radio", name="Known or new voices")
     settle(page)
     _, measured["train_ms"] = timed_click(page, _KNOWN, known.click)
+    page.get_by_role("link", name="Models").click()
+    inside = page.get_by_role("tab", name="What is inside")
+    settle(page)
+    _, measured["models_ms"] = timed_click(page, _INSIDE, inside.click)
     page.context.close()
     return measured
 
