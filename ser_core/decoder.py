@@ -25,8 +25,9 @@ import numpy as np
 from ser_core import audio
 
 _MEMORY = 1_000_000_000  # bytes beyond the file itself; two hours at 16 kHz are 460 million
-_SECONDS = 10  # of a processor, and one for each megabyte; an ordinary hour takes one or two
-_PATIENCE = 600  # seconds after which it is waiting for something, or for nothing
+_SECONDS = 10  # of a processor, and one more for so many bytes; an hour of MP3 takes one or two
+_BYTES_A_SECOND = 20_000_000
+_PATIENCE = 120  # seconds after which it is waiting for something, or for nothing
 _HEAD = struct.Struct("<4sQ")  # what came of it, and of how many bytes that is
 _CLIP, _REFUSED, _FAILED = b"clip", b"refu", b"fail"
 
@@ -40,7 +41,7 @@ def decode(data: bytes, max_seconds: float) -> np.ndarray:
     """
     answer = bytearray()
     ours, theirs = socket.socketpair()
-    with ours:
+    with _turns, ours:
         with theirs:
             _hand_over(theirs)
         with suppress(ConnectionError):  # it has died: what it has said by then is too little
@@ -64,6 +65,8 @@ def decode(data: bytes, max_seconds: float) -> np.ndarray:
 
 _COMMAND = (sys.executable, "-m", "ser_core.decoder")
 _lock = threading.Lock()
+# As many at once as there are processors: more would not be faster, and each may take `_MEMORY`.
+_turns = threading.BoundedSemaphore(os.cpu_count() or 1)
 _server: tuple[subprocess.Popen, socket.socket] | None = None
 
 
@@ -118,7 +121,7 @@ def _answer(connection: socket.socket) -> None:
         data = file.read()
     for limit, most in (
         (resource.RLIMIT_DATA, _MEMORY + len(data)),
-        (resource.RLIMIT_CPU, _SECONDS + len(data) // 1_000_000),
+        (resource.RLIMIT_CPU, _SECONDS + len(data) // _BYTES_A_SECOND),
         (resource.RLIMIT_NOFILE, 0),
         (resource.RLIMIT_CORE, 0),
     ):

@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Len
-from pydantic import PositiveFloat, PositiveInt
+from annotated_types import Interval, Len
+from pydantic import PositiveFloat
 
 from ser_core.audio import SAMPLE_RATE
 
@@ -22,6 +22,8 @@ _CONTRAST_OCTAVES = 5
 
 Name = Literal["mfcc", "delta-mfcc", "chroma", "contrast", "tonnetz", "zcr", "rms", "log-mel"]
 Statistic = Literal["mean", "sd", "min", "max"]
+# Of frames, bands and samples: a window is to fit into memory, whoever asks for it.
+Length = Annotated[int, Interval(ge=1, le=16_384)]
 _POOL: dict[str, Callable] = {"mean": np.mean, "sd": np.std, "min": np.min, "max": np.max}
 
 
@@ -44,12 +46,12 @@ class DescriptorSpec:
 
     names: Annotated[tuple[Name, ...], Len(1)]
     pooled: tuple[Statistic, ...] = ()
-    frames: PositiveInt = 160
+    frames: Length = 160
     sample_rate: Literal[16_000] = SAMPLE_RATE
-    n_fft: PositiveInt = 2048
-    hop_length: PositiveInt = 512
-    n_mfcc: PositiveInt = 40
-    n_mels: PositiveInt = 128
+    n_fft: Length = 2048
+    hop_length: Length = 512
+    n_mfcc: Length = 40
+    n_mels: Length = 128
     trim_db: PositiveFloat = 30.0
 
     def __post_init__(self) -> None:

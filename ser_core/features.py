@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Discriminator, PositiveFloat, PositiveInt, Tag
+from pydantic import Discriminator, PositiveFloat, Tag
 from threadpoolctl import ThreadpoolController
 
 from ser_core import audio, descriptors, fbank
-from ser_core.descriptors import DescriptorSpec
+from ser_core.descriptors import DescriptorSpec, Length
 from ser_core.fbank import FbankSpec
 
 
@@ -36,11 +36,11 @@ class FeatureSpec:
     """
 
     sample_rate: Literal[16_000] = audio.SAMPLE_RATE
-    n_fft: PositiveInt = 1024
-    hop_length: PositiveInt = 256
-    n_mels: PositiveInt = 128
-    bands: PositiveInt = 64
-    frames: PositiveInt = 188
+    n_fft: Length = 1024
+    hop_length: Length = 256
+    n_mels: Length = 128
+    bands: Length = 64
+    frames: Length = 188
     top_db: PositiveFloat = 80.0
     trim_db: PositiveFloat = 30.0
 

@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Union
 from annotated_types import Ge, Gt, Interval, Len
 from pydantic import Discriminator
 
-Positive = Annotated[int, Ge(1)]
+# No network here is wider: what a visitor asks for is to fit into memory.
+Size = Annotated[int, Interval(ge=1, le=4096)]
 Share = Annotated[float, Interval(ge=0, lt=1)]
 
 
@@ -29,12 +30,12 @@ class CnnBiLstm:
     """
 
     name: Literal["cnn-bilstm"]
-    averaged_frames: Positive = 1
-    filters: Annotated[tuple[Positive, ...], Len(1)] = (128, 192, 256)
-    pooling: tuple[Positive, ...] = (2, 2, 2)
-    kernel_size: Positive = 5
-    lstm_units: Positive = 96
-    embedding: Positive = 128
+    averaged_frames: Size = 1
+    filters: Annotated[tuple[Size, ...], Len(1)] = (128, 192, 256)
+    pooling: tuple[Size, ...] = (2, 2, 2)
+    kernel_size: Size = 5
+    lstm_units: Size = 96
+    embedding: Size = 128
     dropout: Share = 0.3
     spatial_dropout: Share = 0.1
 
@@ -59,12 +60,12 @@ class Crnn:
     """
 
     name: Literal["crnn"]
-    filters: Annotated[tuple[Positive, ...], Len(1)] = (32, 64, 128)
-    pooling: tuple[tuple[Positive, Positive], ...] = ((2, 2), (2, 2), (2, 2))
-    kernel_size: Positive = 3
-    lstm_units: Positive = 64
+    filters: Annotated[tuple[Size, ...], Len(1)] = (32, 64, 128)
+    pooling: tuple[tuple[Size, Size], ...] = ((2, 2), (2, 2), (2, 2))
+    kernel_size: Size = 3
+    lstm_units: Size = 64
     attention: bool = False
-    dense: Positive = 128
+    dense: Size = 128
     dropout: Share = 0.3
 
     def __post_init__(self) -> None:
@@ -90,12 +91,12 @@ class Conv1d:
     """
 
     name: Literal["conv1d"]
-    filters: tuple[Positive, ...] = (128, 256, 512)
-    pooling: Positive = 2
-    kernel_size: Positive = 5
-    lstm: tuple[Positive, ...] = ()
+    filters: tuple[Size, ...] = (128, 256, 512)
+    pooling: Size = 2
+    kernel_size: Size = 5
+    lstm: tuple[Size, ...] = ()
     both_ways: bool = False
-    dense: Annotated[tuple[Positive, ...], Len(1)] = (256, 128)
+    dense: Annotated[tuple[Size, ...], Len(1)] = (256, 128)
     dropout: Share = 0.3
 
     def __post_init__(self) -> None:
@@ -122,9 +123,9 @@ class Deep:
 
     name: Literal["deep"]
     blocks: Annotated[int, Interval(ge=1, le=2)] = 2
-    averaged_frames: Positive = 1
-    projected: Positive = 128
-    lstm_units: Positive = 96
+    averaged_frames: Size = 1
+    projected: Size = 128
+    lstm_units: Size = 96
     dropout: Share = 0.3
     frame_dropout: Share = 0.1
     channel_dropout: Share = 0.2
@@ -141,7 +142,7 @@ class RandomForest:
     """
 
     name: Literal["random-forest"]
-    trees: Positive = 500
+    trees: Size = 500
     bootstrap: bool = True
 
 
@@ -150,7 +151,7 @@ class Knn:
     """Hyper-parameters of scikit-learn's k nearest neighbours, a baseline."""
 
     name: Literal["knn"]
-    neighbours: Positive = 5
+    neighbours: Size = 5
 
 
 @dataclass(frozen=True)

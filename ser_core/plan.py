@@ -137,6 +137,12 @@ def split(loaded: Recipe, manifest: pd.DataFrame, protocol: str | None, fold: in
             are to judge.
     """
     config = loaded.training
+    if config.start and config.start not in model_folders():
+        # Not a folder, as on the command line: visitors name no path.
+        raise PlanError(
+            f"there is no model '{config.start}' to start with; known are "
+            f"{', '.join(model_folders())}"
+        )
     how = {"seed": config.seed, "validation_speakers": config.validation_speakers}
     found = splits.split(manifest, protocol, fold, **how)
     warm_start.check(loaded, manifest, found)

@@ -9,7 +9,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Len
+from annotated_types import Ge, Gt, Interval, Len
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ser_core.augment import Augmentation
@@ -25,7 +25,6 @@ from ser_core.hyperparameters import (
     Conv1d,
     Deep,
     Network,
-    Positive,
     Share,
 )
 from ser_core.splits import PROTOCOLS
@@ -40,6 +39,7 @@ class RecipeError(UndertoneError):
 
 _NAME = re.compile(r"\w[\w .-]*")  # of the folder of a run, too
 Label = Literal[tuple(EMOTIONS)]
+Count = Annotated[int, Interval(ge=1, le=100_000)]
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ class Training:
         seed: of everything drawn by chance.
     """
 
-    epochs: Positive = 120
+    epochs: Count = 120
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
     warmup_epochs: Annotated[int, Ge(0)] = 5
-    batch_size: Positive = 32
+    batch_size: Count = 32
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: Annotated[float, Gt(0)] = 1e-3
     weight_decay: Annotated[float, Ge(0)] = 1e-2
@@ -110,8 +110,8 @@ class Training:
     whole_epochs: bool = False
     averaging: Share = 0.9
     best: Literal["loss", "uar"] = "loss"
-    patience: Positive = 40
-    validation_speakers: Positive = 2
+    patience: Count = 40
+    validation_speakers: Count = 2
     refit: bool = False
     selective_accuracy: Share = 0.8
     teacher: Share = 0.0

@@ -413,6 +413,25 @@ def test_many_at_once_get_their_own(tmp_path):
             np.testing.assert_array_equal(clip.samples, samples)
 
 
+def test_no_more_are_decoded_at_once_than_there_are_processors():
+    hostile, most, many = containers.sample_table(80_000_000), 0, 4 * os.cpu_count()
+
+    def refused():
+        with pytest.raises(audio.AudioError):
+            audio.read(hostile)
+
+    audio.read(ORDINARY["m4a"])  # from here on there is a process that forks
+    forks = Path(f"/proc/{decoder._server[0].pid}/task/{decoder._server[0].pid}/children")
+    with ThreadPoolExecutor(many) as pool:
+        readings = [pool.submit(refused) for _ in range(many)]
+        while not all(reading.done() for reading in readings):
+            most = max(most, len(forks.read_text().split()))
+            time.sleep(0.005)
+    for reading in readings:
+        reading.result()
+    assert 1 <= most <= os.cpu_count() + 1  # one may be about to end
+
+
 def test_what_is_refused_apart_is_refused_in_the_same_words():
     for content in (b"only text" * 50, mux("mp4", None, video="mpeg4"), mux("nut", "pcm_u8", 900)):
         with pytest.raises(audio.AudioError) as here:

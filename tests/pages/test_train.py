@@ -169,6 +169,11 @@ def test_a_recipe_says_what_its_authors_claim(recordings, train):
         ("[nothing]\nat = 1", "unknown key"),
         ("[data]\ncorpus = 'tess'", "no recordings of tess here"),
         ("[training]\nvalidation_speakers = 30", "validation"),
+        ("[training]\nstart = '/etc'", "there is no model '/etc' to start with"),
+        ("[training]\nstart = '../swift'", "there is no model '../swift' to start with"),
+        ("[network]\nlstm_units = 100000000", "network.lstm_units"),
+        ("[features]\nn_fft = 1073741824", "features.n_fft"),
+        ("[training]\nepochs = 1000000000", "training.epochs"),
     ],
 )
 def test_wrong_settings_get_a_sentence(recordings, train, text, says):
