@@ -1,11 +1,16 @@
+import ast
+import importlib.util
 import json
 import re
+import shlex
 from dataclasses import asdict
 
+import click
 import pandas as pd
 import pytest
+import typer
 
-from ser_core import bundle, recipe, splits, teacher, warm_start
+from ser_core import bundle, cli, recipe, splits, teacher, warm_start
 from ser_core.card import headline, results_table
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import MODELS, find_model
@@ -121,3 +126,51 @@ def test_every_link_leads_somewhere(document):
     for file in ROOT.glob(document):
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", file.read_text("utf-8")):
             assert (file.parent / target).exists(), f"{file.name}: {target}"
+
+
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*/README.md")]
+TEXTS = "\n".join(document.read_text("utf-8") for document in DOCUMENTS).replace("\\\n", " ")
+
+
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"python -m ser_core ([^`\n#|…]+)", TEXTS))))
+def test_every_command_that_is_told_can_be_given(line):
+    command, words = typer.main.get_command(cli.app), shlex.split(re.sub(r"[\[\]]", "", line))
+    while isinstance(command, click.Group):
+        _, command, words = command.resolve_command(click.Context(command), words)
+    command.make_parser(click.Context(command)).parse_args(args=words)  # or it complains
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"python -m (benchmarks[\w.]*)", TEXTS))))
+def test_every_benchmark_that_is_told_is_there(name):
+    assert importlib.util.find_spec(name)
+
+
+def test_every_module_has_a_line_and_imports_nothing_of_those_below_it():
+    text = (ROOT / "docs/architecture.md").read_text("utf-8").partition("## Every module")[2]
+    line_of = {
+        name.rstrip("/"): number
+        for number, line in enumerate(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))
+        for name in re.findall(r"`([\w/]+)`", line)
+    }
+    modules = {
+        path: path.relative_to(ROOT / "ser_core").parts[0].removesuffix(".py")
+        for path in (ROOT / "ser_core").rglob("*.py")
+        if path.parent.name != "ser_core" or not path.name.startswith("__")
+    }
+    assert set(line_of) == set(modules.values())
+    for path, name in modules.items():
+        for used in imported(ast.parse(path.read_text("utf-8"))):
+            assert line_of[used] <= line_of[name], f"{name} imports {used}"
+
+
+def imported(node: ast.AST) -> set[str]:
+    """Return the modules of `ser_core` that code imports, at whatever time it runs."""
+    found = set()
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.ImportFrom) and (child.module or "").startswith("ser_core"):
+            inside = child.module.split(".")[1:]
+            found |= {inside[0]} if inside else {each.name for each in child.names}
+        found |= imported(child)
+    return found
