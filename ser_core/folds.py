@@ -4,22 +4,30 @@ import shutil
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from ser_core import dataset, evaluation, figures, profile, splits, writing
+from ser_core import (
+    bundle,
+    dataset,
+    evaluation,
+    figures,
+    fitted,
+    profile,
+    splits,
+    training,
+    writing,
+)
 from ser_core.card import Robustness
 from ser_core.errors import UndertoneError
 from ser_core.figures import FoldResult
+from ser_core.fitted import Fitted
 from ser_core.hyperparameters import CLASSICAL
 from ser_core.recipe import Recipe
-
-if TYPE_CHECKING:
-    from ser_core.training import Fitted
-
+from ser_core.recognizer import Recognizer
+from ser_core.robustness import measure
 
 _RESULT = TypeAdapter(FoldResult)
 
@@ -37,33 +45,31 @@ def run(
         folder: where the result is kept.
         robustness: whether changed recordings are tested, too.
     """
-    from ser_core import training  # loads TensorFlow, for which `crossval.summarise` need not wait
-
     data = dataset.load(recipe)
     among = recipe.training.validation_speakers
     split = splits.split(data.manifest, protocol, fold, seed=seed, validation_speakers=among)
     with tempfile.TemporaryDirectory(prefix=f"seed{seed}-fold{fold}-", dir=folder) as scratch:
-        fitted = training.fit(recipe, data, split, seed=seed, folder=Path(scratch))
-        if fitted.network is not None:
+        found = fitted.fit(recipe, data, split, seed=seed, folder=Path(scratch))
+        if found.network is not None:
             events = _file(seed, fold, folder).with_suffix(".jsonl")
             shutil.copyfile(Path(scratch) / "events.jsonl", events)
-        changed = _robustness(recipe, data, split, fitted, Path(scratch)) if robustness else ()
-    result = training.tested(recipe, data, split, fitted, seed=seed, fold=fold, robustness=changed)
-    if fitted.network is not None:
-        population = training.mean_voice(fitted, data, training.learned_from(recipe, split))
+        changed = _robustness(recipe, data, split, found, Path(scratch)) if robustness else ()
+    result = training.tested(recipe, data, split, found, seed=seed, fold=fold, robustness=changed)
+    if found.network is not None:
+        population = fitted.mean_voice(found, data, fitted.learned_from(recipe, split))
         file = _file(seed, fold, folder).with_suffix(".npz")
-        _keep_embeddings(fitted, data, split.test, population, file)
+        _keep_embeddings(found, data, split.test, population, file)
     writing.write_json(_file(seed, fold, folder), asdict(result))
     return result
 
 
 def _keep_embeddings(
-    fitted: "Fitted", data: dataset.Dataset, rows: np.ndarray, population: np.ndarray, file: Path
+    found: Fitted, data: dataset.Dataset, rows: np.ndarray, population: np.ndarray, file: Path
 ) -> None:
     """Keep what the model makes of the windows of some rows, and its `profile.Space`."""
     chosen = np.isin(data.features.clip, rows)
-    outputs = fitted.outputs(data.features.values[chosen])
-    kernel, _ = fitted.network.get_layer("logits").get_weights()
+    outputs = found.outputs(data.features.values[chosen])
+    kernel, _ = found.network.get_layer("logits").get_weights()
     np.savez_compressed(
         file,
         row=data.features.clip[chosen],
@@ -75,17 +81,14 @@ def _keep_embeddings(
 
 
 def _robustness(
-    recipe: Recipe, data: dataset.Dataset, split: splits.Split, fitted: "Fitted", folder: Path
+    recipe: Recipe, data: dataset.Dataset, split: splits.Split, found: Fitted, folder: Path
 ) -> tuple[Robustness, ...]:
     """Return what changes to the test recordings do to the answers of the model as it is served."""
-    from ser_core import bundle, robustness, training
-    from ser_core.recognizer import Recognizer
-
-    card = training.describe(recipe, data, split, fitted, ())
-    population = training.mean_voice(fitted, data, training.learned_from(recipe, split))
-    bundle.save(fitted.network, card, folder / "model", population=population)
+    card = training.describe(recipe, data, split, found, ())
+    population = fitted.mean_voice(found, data, fitted.learned_from(recipe, split))
+    bundle.save(found.network, card, folder / "model", population=population)
     recognizer = Recognizer(bundle.load(folder / "model"))
-    _, rows = robustness.measure(recognizer, data.manifest.iloc[split.test])
+    _, rows = measure(recognizer, data.manifest.iloc[split.test])
     return tuple(rows)
 
 

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ser_core import bundle, classical, corpora, evaluation, figures, splits, teacher, warm_start
+from ser_core import bundle, corpora, evaluation, figures, splits, warm_start
 from ser_core.card import Card, Evaluation, Provenance, Robustness, of_group
 from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
 from ser_core.figures import FoldResult
+from ser_core.fitted import Fitted, clip_probabilities, fit, learned_from, mean_voice
 from ser_core.hyperparameters import CLASSICAL, Deep
 from ser_core.recipe import OF_RUN as RECIPE
 from ser_core.recipe import Recipe
@@ -39,38 +40,6 @@ TRUNK = (
     "github.com/modelscope/3D-Speaker; Wang et al., Interspeech 2023, arXiv 2303.00332. Changed: "
     "cut behind the second dense block, stored in float16, taken to Keras"
 )
-
-
-Outputs = Callable[[np.ndarray], dict[str, np.ndarray]]
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """What fitting gave.
-
-    Attributes:
-        outputs: from the dataset's windows `(n, …)` to `logits` `(n, classes)` and, of a network,
-            `embedding`.
-        before_refit: the same of the network that has not met the validation speakers; it is
-            `outputs` unless the recipe wants a refit.
-        network: with the weights of the best epoch; None for a baseline.
-        parameters: how many numbers it consists of.
-        epoch: which the best was, from 1; 0 for a baseline.
-        temperature: fitted on the validation speakers, as is
-        selective: the abstention threshold and what it means there.
-        validation: scores on the validation speakers, who also chose the epoch.
-        seconds: how long it took.
-    """
-
-    outputs: Outputs
-    before_refit: Outputs
-    network: "keras.Model | None"
-    parameters: int
-    epoch: int
-    temperature: float
-    selective: evaluation.Selective
-    validation: evaluation.Report
-    seconds: float
 
 
 def train(
@@ -164,7 +133,7 @@ def tested(
     robustness: tuple[Robustness, ...] = (),
 ) -> FoldResult:
     """Return what a fitted model, under some seed, makes of a fold's test part."""
-    probabilities = predict_clips(fitted, data, split.test)
+    probabilities = clip_probabilities(fitted.outputs, data, split.test, fitted.temperature)
     threshold = fitted.selective.threshold
     return FoldResult(
         seed=seed,
@@ -268,137 +237,6 @@ def _digest(manifest: pd.DataFrame) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def fit(
-    recipe: Recipe,
-    data: Dataset,
-    split: splits.Split,
-    *,
-    seed: int,
-    folder: Path,
-    keep: bool = False,
-    on_epoch: Callable[[dict], None] = lambda event: None,
-) -> Fitted:
-    """Fit the recipe's network or baseline on a split's training part, and calibrate it.
-
-    If the recipe wants a refit, what the validation part said of the network is taken to hold of
-    one like it that has then learned from the validation part as well.
-
-    Args:
-        recipe: what to fit.
-        data: from `dataset.load`.
-        split: the test part is not looked at.
-        seed: of everything drawn by chance.
-        folder: where a network's `events.jsonl` is kept, and in `refit` that of a refit.
-        keep: whether its checkpoints are, too; one that is there already is gone on from.
-        on_epoch: called with each line of `events.jsonl`.
-
-    Raises:
-        TrainingError: no epoch had a finite loss, the model to start from does not fit or has heard
-            those who are to judge, or there is one speaker alone for a teacher.
-    """
-    warm_start.check(recipe, data.manifest, split)
-    teacher.check(recipe, data.manifest, split)
-    started = time.monotonic()
-    if isinstance(recipe.network, CLASSICAL):
-        network, epoch = None, 0
-        chosen = np.isin(data.features.clip, split.train)
-        truth = data.truth[data.features.clip[chosen]]
-        baseline = classical.fit(recipe, data.features.values[chosen], truth, seed)
-        parameters = baseline.parameters
-
-        def outputs(values: np.ndarray) -> dict[str, np.ndarray]:
-            return {"logits": baseline.logits(values)}
-    else:
-        from ser_core import fitting  # loads TensorFlow
-
-        how = {"seed": seed, "keep": keep, "on_epoch": on_epoch}
-        network, epoch = fitting.fit_network(recipe, data, split, folder=folder, **how)
-        parameters, outputs = network.count_params(), _outputs(network)
-
-    logits, clip = clip_logits(outputs, data, split.validation)
-    temperature = evaluation.fit_temperature(data.truth[clip], logits)
-    probabilities = evaluation.mean_by_clip(
-        evaluation.probabilities_of(logits, temperature), clip, split.validation
-    )
-    truth = data.truth[split.validation]
-    before_refit = outputs
-    if recipe.training.refit and network is not None:
-        everybody = replace(split, train=learned_from(recipe, split), validation=np.array([], int))
-        network, epoch = fitting.fit_network(
-            recipe, data, everybody, folder=folder / fitting.REFIT, **how
-        )
-        outputs = _outputs(network)
-    return Fitted(
-        outputs=outputs,
-        before_refit=before_refit,
-        network=network,
-        parameters=parameters,
-        epoch=epoch,
-        temperature=temperature,
-        selective=evaluation.choose_threshold(
-            truth, probabilities, recipe.training.selective_accuracy
-        ),
-        validation=evaluation.report(truth, probabilities, recipe.labels),
-        seconds=time.monotonic() - started,
-    )
-
-
-def _outputs(network: "keras.Model") -> Outputs:
-    from ser_core import networks
-
-    head = networks.head(network)
-    return lambda values: head.predict(values, batch_size=256, verbose=0)
-
-
-def learned_from(recipe: Recipe, split: splits.Split) -> np.ndarray:
-    """Return the rows that a model of the recipe has been fitted on, once that is done."""
-    if not recipe.training.refit:
-        return split.train
-    return np.sort(np.concatenate([split.train, split.validation]))
-
-
-def clip_logits(outputs: Outputs, data: Dataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logits of all windows of some rows, and the row each window belongs to."""
-    chosen = np.isin(data.features.clip, rows)
-    return outputs(data.features.values[chosen])["logits"], data.features.clip[chosen]
-
-
-def predict_clips(fitted: Fitted, data: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return calibrated probabilities `(len(rows), classes)`, averaged over each clip's windows."""
-    return _probabilities(fitted.outputs, data, rows, fitted.temperature)
-
-
-def _probabilities(
-    outputs: Outputs, data: Dataset, rows: np.ndarray, temperature: float
-) -> np.ndarray:
-    logits, clip = clip_logits(outputs, data, rows)
-    return evaluation.mean_by_clip(evaluation.probabilities_of(logits, temperature), clip, rows)
-
-
-def mean_voice(fitted: Fitted, data: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return the mean embedding of the average voice in each of the moods in turn, `(size,)`.
-
-    Not simply that of the average voice: where nobody in a corpus is ever surprised, somebody who
-    sometimes is would seem to have a surprised voice.
-
-    Args:
-        fitted: whose embeddings.
-        data: what it was fitted on.
-        rows: of speakers who make up the average.
-    """
-    chosen = np.flatnonzero(np.isin(data.features.clip, rows))
-    parts = np.array_split(chosen, range(_TOGETHER, len(chosen), _TOGETHER))
-    embedding = [fitted.outputs(data.features.values[part])["embedding"] for part in parts]
-    known = data.manifest[["emotion", "speaker"]].iloc[data.features.clip[chosen]]
-    by_voice = pd.DataFrame(np.concatenate(embedding)).groupby(
-        [known.emotion.to_numpy(), known.speaker.to_numpy()]
-    )
-    return by_voice.mean().groupby(level=0).mean().mean().to_numpy(np.float32)
-
-
-_TOGETHER = 1024  # windows: what a trunk has made of all of them is gigabytes
-
-
 def _measure(
     run_dir: Path, recipe: Recipe, data: Dataset, split: splits.Split, fitted: Fitted
 ) -> None:
@@ -410,7 +248,7 @@ def _measure(
             continue
         for calibrated in (False, True):
             temperature = fitted.temperature if calibrated else 1.0
-            probabilities = _probabilities(outputs, data, rows, temperature)
+            probabilities = clip_probabilities(outputs, data, rows, temperature)
             known = data.manifest[["id", "speaker", "sex", "emotion"]].iloc[rows]
             table = known.assign(part=part, calibrated=calibrated).reset_index(drop=True)
             tables.append(table.join(pd.DataFrame(probabilities, columns=recipe.labels)))

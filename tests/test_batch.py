@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -19,6 +20,8 @@ import soundfile
 from distributed import Client, KilledWorker, as_completed
 
 from ser_core import audio, batch, cluster, parts, recordings
+from ser_core.cli import listening
+from ser_core.cli.common import progress_bars
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
 from tests.helpers import ROOT, speech_like, wait_for
@@ -145,6 +148,19 @@ def test_ctrl_c_is_one_sentence_and_nothing_is_lost(archive, expected, tmp_path)
     assert lines == ["error: stopped; what is done stays, and --resume goes on with it"]
     done = files(output)
     assert "part-000000.parquet" in done and not done.items() - files(expected).items()
+
+
+def test_a_log_says_how_long_it_will_take(capsys):
+    with progress_bars() as progress:
+        clock = iter(range(0, 1000, 5))
+        progress.get_time = lambda: next(clock)
+        task = progress.add_task("recordings")
+        for done in (0, 100, 200, 300, 1000):
+            listening._tell_progress(progress, task, done, 1000)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "recordings: 100 of 1000" and said[-1] == "recordings: 1000 of 1000"
+    left = re.fullmatch(r"recordings: 300 of 1000, about (\d+) s left", said[2])
+    assert 20 < int(left[1]) < 90, "700 at 100 in five or ten seconds"
 
 
 def test_a_killed_worker_of_a_cluster_costs_nothing(archive, expected, tmp_path, dask):

@@ -15,6 +15,7 @@ from ser_core import (
     corpora,
     dataset,
     extraction,
+    fitted,
     fitting,
     heldout,
     inspection,
@@ -124,13 +125,13 @@ def test_other_speeds_are_trained_on_and_nothing_else():
 def test_who_is_not_named_is_no_speaker_of_the_card():
     loaded = recipe.load("swift", [*TOY, "data.corpus=mine"])
     split = splits.Split(np.array([0, 1]), np.array([2]), np.array([], int))
-    fitted = SimpleNamespace(
+    found = SimpleNamespace(
         epoch=1, seconds=1.0, temperature=1.0, parameters=1, network=SimpleNamespace(layers=[])
     )
-    fitted.selective = SimpleNamespace(threshold=0.5)
+    found.selective = SimpleNamespace(threshold=0.5)
     for speaker, learned in ((["", "", ""], ()), (["mine-me", "", ""], ("mine-me",))):
         data = SimpleNamespace(manifest=pd.DataFrame({"speaker": speaker}))
-        told = training.describe(loaded, data, split, fitted, ()).training
+        told = training.describe(loaded, data, split, found, ()).training
         assert told.speakers == learned and told.validation_speakers == ()
         assert told.utterances == 2
 
@@ -234,18 +235,16 @@ def test_the_learning_rate_rises_then_falls_to_zero():
 
 
 def test_the_average_voice_is_in_every_mood_equally_often(monkeypatch):
-    monkeypatch.setattr(training, "_TOGETHER", 2)  # windows
+    monkeypatch.setattr(fitted, "_TOGETHER", 2)  # windows
     said = [("happy", "a"), ("happy", "a"), ("sad", "a"), ("happy", "b"), ("sad", "c")]
     manifest = pd.DataFrame(said, columns=["emotion", "speaker"])
     clip = np.array([0, 0, 1, 2, 3, 4])
     values = np.array([0.0, 2.0, 4.0, 10.0, 7.0, 99.0], np.float32)[:, None]
     data = dataset.Dataset(manifest, None, extraction.FeatureSet(values, clip, {}), ())
-    fitted = SimpleNamespace(outputs=lambda part: {"embedding": part * np.array([[1, -1]])})
+    found = SimpleNamespace(outputs=lambda part: {"embedding": part * np.array([[1, -1]])})
     happy, sad = ((0 + 2 + 4) / 3 + 7) / 2, 10
     expected = (happy + sad) / 2
-    np.testing.assert_allclose(
-        training.mean_voice(fitted, data, np.arange(4)), [expected, -expected]
-    )
+    np.testing.assert_allclose(fitted.mean_voice(found, data, np.arange(4)), [expected, -expected])
 
 
 @pytest.mark.parametrize(

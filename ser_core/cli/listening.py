@@ -133,11 +133,15 @@ def _counted(count: int, word: str) -> str:
 
 
 def _tell_progress(progress, task: int, done: int, total: int) -> None:
-    """Show how far it is: a bar, or a line now and then in a log."""
+    """Show how far it is, and how long it will take: a bar, or a line now and then in a log."""
+    from ser_core.wording import duration
+
     before = progress.tasks[task].completed
     show_progress(progress, task, completed=done, total=total)
     if progress.disable and done * 10 // total > before * 10 // total:
-        print(f"recordings: {done} of {total}", file=sys.stderr, flush=True)
+        seconds = progress.tasks[task].time_remaining
+        left = f", about {duration(seconds)} left" if seconds else ""
+        print(f"recordings: {done} of {total}{left}", file=sys.stderr, flush=True)
 
 
 def evaluate(

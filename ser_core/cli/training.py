@@ -17,8 +17,11 @@ from ser_core.cli.common import (
 )
 from ser_core.errors import UndertoneError
 
-if TYPE_CHECKING:
-    from ser_core.recipe import Recipe  # only to be named
+if TYPE_CHECKING:  # only to be named
+    import pandas
+
+    from ser_core.card import Evaluation
+    from ser_core.recipe import Recipe
 
 
 def train(
@@ -158,9 +161,8 @@ def crossval(
     from ser_core import crossval as protocols
     from ser_core import dataset, figures, splits
     from ser_core import folds as fold_results
-    from ser_core import heldout as heldouts
     from ser_core import recipe as recipes
-    from ser_core.card import mean_sd, seeds_in_words, with_voice
+    from ser_core.card import with_voice
     from ser_core.recognizer import runs_dir
 
     splits.fold_count(protocol)
@@ -194,14 +196,7 @@ def crossval(
             on_fold=on_fold,
         )
     if heldout:
-        table = figures.heldout_table(loaded, protocol, data.manifest, results)
-        try:
-            heldouts.write([table], heldout)
-        except OSError as error:
-            raise UndertoneError(
-                f"{heldout} cannot be written: {error.strerror or error}; every fold is kept: run "
-                "the same command again with another --heldout"
-            ) from None
+        _write_heldout(figures.heldout_table(loaded, protocol, data.manifest, results), heldout)
     command = protocols.command(
         recipe, protocol, seeds, voices=known_from, robustness=robustness, settings=settings
     )
@@ -214,12 +209,29 @@ def crossval(
         print_json(protocols.document(loaded, rows, results))
         return
     for row in rows:
-        uar, accuracy = mean_sd(row)
-        print(
-            f"{loaded.name}, {row.protocol}, {seeds_in_words(row)}: UAR {uar}%, accuracy "
-            f"{accuracy}%, macro F1 "
-            f"{row.macro_f1:.1%}, ECE {row.ece:.1%}; {row.coverage:.0%} answered, of which "
-            f"{row.selective_accuracy:.1%} right"
-        )
+        print(f"{loaded.name}, {_in_words(row)}")
     show_robustness(rows[0].robustness)
     print(f"every fold in {folder}")
+
+
+def _write_heldout(table: "pandas.DataFrame", path: Path) -> None:
+    from ser_core import heldout
+
+    try:
+        heldout.write([table], path)
+    except OSError as error:
+        raise UndertoneError(
+            f"{path} cannot be written: {error.strerror or error}; every fold is kept: run the "
+            "same command again with another --heldout"
+        ) from None
+
+
+def _in_words(row: "Evaluation") -> str:
+    from ser_core.card import mean_sd, seeds_in_words
+
+    uar, accuracy = mean_sd(row)
+    return (
+        f"{row.protocol}, {seeds_in_words(row)}: UAR {uar}%, accuracy {accuracy}%, macro F1 "
+        f"{row.macro_f1:.1%}, ECE {row.ece:.1%}; {row.coverage:.0%} answered, of which "
+        f"{row.selective_accuracy:.1%} right"
+    )
