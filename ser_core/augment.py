@@ -15,7 +15,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval
-from pydantic import NonNegativeFloat, NonNegativeInt
 
 from ser_core import audio, changes
 from ser_core.changes import Source
@@ -76,6 +75,10 @@ _WORSE = {
 }
 
 
+_Count = Annotated[int, Interval(ge=0, le=10_000)]
+_Floor = Annotated[float, Interval(ge=-200, le=0)]
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """How far training recordings and windows are varied; nothing is unless it is said.
@@ -109,15 +112,15 @@ class Augmentation:
     lines: tuple[Annotated[int, Interval(ge=4000, le=16_000)], ...] = ()
     rooms: tuple[Annotated[float, Interval(ge=0.1, le=3)], ...] = ()
     only: tuple[Literal[tuple(EMOTIONS)], ...] = ()
-    delay: NonNegativeInt = 0
-    tilt_db: NonNegativeFloat = 0.0
+    delay: _Count = 0
+    tilt_db: Annotated[float, Interval(ge=0, le=60)] = 0.0
     noise: Annotated[float, Interval(ge=0, le=1)] = 0.0
-    noise_db: tuple[float, float] = (-80.0, -40.0)
-    time_masks: NonNegativeInt = 0
-    time_mask_frames: NonNegativeInt = 16
-    band_masks: NonNegativeInt = 0
-    band_mask_bands: NonNegativeInt = 6
-    mixup: NonNegativeFloat = 0.0
+    noise_db: tuple[_Floor, _Floor] = (-80.0, -40.0)
+    time_masks: _Count = 0
+    time_mask_frames: _Count = 16
+    band_masks: _Count = 0
+    band_mask_bands: _Count = 6
+    mixup: Annotated[float, Interval(ge=0, le=10)] = 0.0
 
     @property
     def variants(self) -> tuple[Variant, ...]:

@@ -35,7 +35,7 @@ class Dataset:
             not trained, what that makes of them.
         varied: the same of the recordings changed in each of the recipe's ways, to train on;
             ready-made spectrograms have no such windows.
-        left_out: recordings that could not be read, and why.
+        left_out: recordings that are damaged or could not be read, and why.
         heard: if the recipe wants a teacher, what the trunk of `deep` makes of each recording for
             it: the sd over time of its channels, float `(utterances, channels)`.
     """
@@ -115,14 +115,13 @@ def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None)
         on_clip(total)
 
     plain = features_of(manifest, recipe.features, on_clip=done)
-    left_out = {manifest.path[index]: reason for index, reason in plain.failed.items()}
-    if len(left_out) > _MOST_UNREADABLE * len(manifest):
-        path, reason = next(iter(left_out.items()))
+    failed = {manifest.path[index]: reason for index, reason in plain.failed.items()}
+    if len(failed) > _MOST_UNREADABLE * len(manifest):
+        path, reason = next(iter(failed.items()))
         raise DatasetError(
-            f"{len(left_out)} of {len(manifest)} recordings cannot be read, such as {path}: "
-            f"{reason}"
+            f"{len(failed)} of {len(manifest)} recordings cannot be read, such as {path}: {reason}"
         )
-    if left_out:
+    if failed:
         manifest = manifest.drop(index=list(plain.failed)).reset_index(drop=True)
         plain, changed = features_of(manifest, recipe.features), _changed(manifest, recipe)
     varied = tuple(
@@ -132,6 +131,7 @@ def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None)
     if isinstance(recipe.network, Deep):
         plain, *varied = _through_trunk(recipe, (plain, *varied), done)
     heard = _for_teacher(manifest, done) if recipe.training.teacher else None
+    left_out = _damaged(recipe) | failed
     return Dataset(manifest, truth(manifest, recipe), plain, tuple(varied), left_out, heard)
 
 
@@ -190,6 +190,18 @@ def _recordings(name: str) -> pd.DataFrame:
     if ready_made.stands_in(name):
         return ready_made.manifest()
     return corpora.check(name).manifest
+
+
+def _damaged(recipe: Recipe) -> dict[Path, str]:
+    """Return what a recipe would ask for, too, were it not damaged, and what is wrong with it."""
+    found = {}
+    for name in recipe.data.corpora:
+        if ready_made.stands_in(name) or not (bad := corpora.check(name).bad):
+            continue
+        named = corpora.scan(name).manifest
+        asked = named.channel.isin(recipe.data.channels) & named.emotion.isin(recipe.labels)
+        found |= {path: bad[path] for path in named.path[asked & named.path.isin(bad)]}
+    return found
 
 
 def features_of(

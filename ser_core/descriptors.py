@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval, Len
-from pydantic import PositiveFloat
 
 from ser_core.audio import SAMPLE_RATE
 
@@ -22,8 +21,11 @@ _CONTRAST_OCTAVES = 5
 
 Name = Literal["mfcc", "delta-mfcc", "chroma", "contrast", "tonnetz", "zcr", "rms", "log-mel"]
 Statistic = Literal["mean", "sd", "min", "max"]
-# Of frames, bands and samples: a window is to fit into memory, whoever asks for it.
-Length = Annotated[int, Interval(ge=1, le=16_384)]
+# A window is to fit into memory and be computed in time, whoever asks for it.
+Frames = Annotated[int, Interval(ge=2, le=10_000)]
+Samples = Annotated[int, Interval(ge=64, le=16_384)]
+Bands = Annotated[int, Interval(ge=1, le=1024)]
+Decibels = Annotated[float, Interval(gt=0, le=200)]
 _POOL: dict[str, Callable] = {"mean": np.mean, "sd": np.std, "min": np.min, "max": np.max}
 
 
@@ -46,13 +48,13 @@ class DescriptorSpec:
 
     names: Annotated[tuple[Name, ...], Len(1)]
     pooled: tuple[Statistic, ...] = ()
-    frames: Length = 160
+    frames: Frames = 160
     sample_rate: Literal[16_000] = SAMPLE_RATE
-    n_fft: Length = 2048
-    hop_length: Length = 512
-    n_mfcc: Length = 40
-    n_mels: Length = 128
-    trim_db: PositiveFloat = 30.0
+    n_fft: Samples = 2048
+    hop_length: Samples = 512
+    n_mfcc: Bands = 40
+    n_mels: Bands = 128
+    trim_db: Decibels = 30.0
 
     def __post_init__(self) -> None:
         """Check what types alone cannot."""

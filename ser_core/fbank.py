@@ -5,10 +5,9 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from pydantic import PositiveFloat
 
 from ser_core.audio import SAMPLE_RATE
-from ser_core.descriptors import Length, digest
+from ser_core.descriptors import Decibels, Frames, digest
 
 LENGTH, HOP, N_FFT, BANDS = 400, 160, 512, 80  # samples and bands; 25 ms every 10 ms
 _LOWEST = 20.0  # Hz
@@ -28,10 +27,10 @@ class FbankSpec:
     """
 
     kind: Literal["fbank"]
-    frames: Length = 298
+    frames: Frames = 298
     sample_rate: Literal[16_000] = SAMPLE_RATE
     hop_length: Literal[160] = HOP
-    trim_db: PositiveFloat = 30.0
+    trim_db: Decibels = 30.0
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Discriminator, PositiveFloat, Tag
+from pydantic import Discriminator, Tag
 from threadpoolctl import ThreadpoolController
 
 from ser_core import audio, descriptors, fbank
-from ser_core.descriptors import DescriptorSpec, Length
+from ser_core.descriptors import Bands, Decibels, DescriptorSpec, Frames, Samples
 from ser_core.fbank import FbankSpec
 
 
@@ -36,13 +36,13 @@ class FeatureSpec:
     """
 
     sample_rate: Literal[16_000] = audio.SAMPLE_RATE
-    n_fft: Length = 1024
-    hop_length: Length = 256
-    n_mels: Length = 128
-    bands: Length = 64
-    frames: Length = 188
-    top_db: PositiveFloat = 80.0
-    trim_db: PositiveFloat = 30.0
+    n_fft: Samples = 1024
+    hop_length: Samples = 256
+    n_mels: Bands = 128
+    bands: Bands = 64
+    frames: Frames = 188
+    top_db: Decibels = 80.0
+    trim_db: Decibels = 30.0
 
     def __post_init__(self) -> None:
         """Check that the numbers fit together."""
@@ -73,7 +73,7 @@ _KINDS = {"kind": "fbank", "names": "descriptors"}
 
 
 def _kind(features) -> str:
-    table = features if isinstance(features, dict) else vars(features)
+    table = features if isinstance(features, dict) else getattr(features, "__dict__", ())
     return next((kind for key, kind in _KINDS.items() if key in table), "log-mel")
 
 

@@ -104,7 +104,7 @@ def summarise(
     spread = {"ddof": 1} if len(seeds) > 1 else {}
     return Evaluation(
         protocol=protocol,
-        corpus=recipe.data.corpus,
+        corpus="+".join(name for name in recipe.data.corpora if name in _scored(manifest, results)),
         labels=len(recipe.labels),
         seeds=len(seeds),
         n=sum(result.n for result in results if result.seed == seeds[0]),
@@ -124,6 +124,12 @@ def summarise(
         fold_seconds=float(np.median([result.seconds for result in results])),
         command=command,
     )
+
+
+def _scored(manifest: pd.DataFrame, results: list[FoldResult]) -> set[str]:
+    """Return the corpora of what was tested on."""
+    tested = {name for result in results for name in result.predictions}
+    return set(manifest.corpus[manifest.id.isin(tested)])
 
 
 def _calibration_error(

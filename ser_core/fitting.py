@@ -2,6 +2,7 @@
 
 import json
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -310,6 +311,10 @@ class Guide(keras.callbacks.Callback):
                 numbers, self.seconds = kept["numbers"], float(kept["seconds"])
         except FileNotFoundError:
             return 0
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            raise TrainingError(
+                f"{self.checkpoint} is damaged, so that this run cannot go on; begin a new one"
+            ) from None
         for name, variables in (
             ("model", model.variables),
             ("optimizer", model.optimizer.variables),
@@ -325,4 +330,5 @@ class Guide(keras.callbacks.Callback):
     def _forget_after(self, epochs: int) -> None:
         """Drop the lines of epochs that were told but not kept."""
         lines = self.events.read_text("utf-8").splitlines(keepends=True)
-        self.events.write_text("".join(lines[:epochs]), "utf-8")
+        kept = "".join(lines[:epochs]).encode()
+        writing.write(self.events, lambda file: file.write(kept))

@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal, Union
 
-from annotated_types import Ge, Gt, Interval, Len
+from annotated_types import Interval, Len
 from pydantic import Discriminator
 
 # No network here is wider: what a visitor asks for is to fit into memory.
@@ -129,7 +129,7 @@ class Deep:
     dropout: Share = 0.3
     frame_dropout: Share = 0.1
     channel_dropout: Share = 0.2
-    regression: Annotated[float, Ge(0)] = 0.0
+    regression: Annotated[float, Interval(ge=0, le=1e6)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Svm:
     """Hyper-parameters of scikit-learn's support vector machine with an RBF kernel, a baseline."""
 
     name: Literal["svm"]
-    c: Annotated[float, Gt(0)] = 10.0
+    c: Annotated[float, Interval(gt=0, le=1e6)] = 10.0
 
 
 CLASSICAL = (RandomForest, Knn, Svm)

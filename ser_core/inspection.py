@@ -104,12 +104,6 @@ def check_card(card: Card) -> None:
             raise BundleError("card.json holds a number that is not finite")
         if isinstance(value, int) and not 0 <= value < _MOST_BYTES:
             raise BundleError("card.json holds a number that is absurd")
-    features = asdict(card.features)
-    most = {"frames": 10_000, "n_fft": 16_384, "n_mels": 1_024, "hop_length": 16_384}
-    if any(features.get(key, 1) > limit for key, limit in most.items()) or (
-        features.get("hop_length", 64) < 64
-    ):
-        raise BundleError("card.json: features: computing these would take too long")
 
 
 def check_keras(path: Path, card: Card) -> None:

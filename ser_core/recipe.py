@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Interval, Len
+from annotated_types import Ge, Interval, Len
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ser_core.augment import Augmentation
@@ -26,6 +27,7 @@ from ser_core.hyperparameters import (
     Deep,
     Network,
     Share,
+    Size,
 )
 from ser_core.splits import PROTOCOLS
 
@@ -57,6 +59,11 @@ class Data:
     corpus: str = "ravdess"
     channels: Annotated[tuple[Literal["speech", "song"], ...], Len(1)] = ("speech",)
     most_of_speaker: Annotated[int, Ge(0)] = 0
+
+    def __post_init__(self) -> None:
+        """Check what types alone cannot."""
+        if len(set(self.corpora)) < len(self.corpora):
+            raise ValueError("a corpus is named twice")
 
     @property
     def corpora(self) -> tuple[str, ...]:
@@ -101,10 +108,10 @@ class Training:
     epochs: Count = 120
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
     warmup_epochs: Annotated[int, Ge(0)] = 5
-    batch_size: Count = 32
+    batch_size: Size = 32
     optimizer: Literal["adamw", "adam"] = "adamw"
-    learning_rate: Annotated[float, Gt(0)] = 1e-3
-    weight_decay: Annotated[float, Ge(0)] = 1e-2
+    learning_rate: Annotated[float, Interval(gt=0, le=1)] = 1e-3
+    weight_decay: Annotated[float, Interval(ge=0, le=1)] = 1e-2
     label_smoothing: Share = 0.1
     class_weights: bool = True
     whole_epochs: bool = False
@@ -116,7 +123,7 @@ class Training:
     selective_accuracy: Share = 0.8
     teacher: Share = 0.0
     start: str = ""
-    seed: Annotated[int, Ge(0)] = 0
+    seed: Annotated[int, Interval(ge=0, le=2**31 - 1)] = 0
 
     def __post_init__(self) -> None:
         """Check what types alone cannot."""
@@ -181,6 +188,12 @@ class Recipe:
             raise ValueError(f"the network {self.network.name} wants features that are pooled")
         if isinstance(self.network, CnnBiLstm) and not log_mel:
             raise ValueError("the network cnn-bilstm wants log-mel features without a name")
+        if isinstance(self.network, CnnBiLstm):
+            shortened = self.network.averaged_frames * math.prod(self.network.pooling)
+            if shortened > self.features.frames:
+                raise ValueError(
+                    f"averaged_frames and pooling leave nothing of {self.features.frames} frames"
+                )
         if isinstance(self.network, Deep) != isinstance(self.features, FbankSpec):
             raise ValueError('the network deep and features of the kind "fbank" want each other')
 
@@ -232,7 +245,7 @@ def load(name_or_path: str | Path, settings: Iterable[str] = ()) -> Recipe:
         raise RecipeError(f"there is no recipe '{name_or_path}'; known are {known}, or give a path")
     try:
         table = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path} is not a TOML file: {error}") from None
     for setting in settings:
         _set(table, setting)
@@ -263,6 +276,9 @@ _KEYS = {
 }
 
 
+_MOST_SHOWN = 60  # characters of a value that will not do
+
+
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     # Where one of several kinds is meant, pydantic names the kind as if it were a key.
@@ -282,7 +298,9 @@ def _sentence(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
     if isinstance(first["input"], dict):  # what is wrong is not one value
         return f"the recipe's '{key}' will not do: {message}" if key else f"the recipe: {message}"
-    return f"the recipe's '{key}' is {first['input']!r}: {message}"
+    given = repr(first["input"])
+    given = given if len(given) <= _MOST_SHOWN else f"{given[:_MOST_SHOWN]}…"
+    return f"the recipe's '{key}' is {given}: {message}"
 
 
 def _set(table: dict, setting: str) -> None:
@@ -291,7 +309,7 @@ def _set(table: dict, setting: str) -> None:
         raise RecipeError(f"'{setting}' is not of the form key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text
     *parents, last = key.strip().split(".")
     for parent in parents:

@@ -17,7 +17,7 @@ def settings_of(text: str) -> list[str]:
     """
     try:
         return list(_flattened(tomllib.loads(text)))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of what is nested a thousandfold
         raise RecipeError(f"this is not TOML: {error}") from None
 
 

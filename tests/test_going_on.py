@@ -50,6 +50,11 @@ def test_the_same_seed_gives_the_same_and_a_cut_training_goes_on_as_if_nothing_w
         assert one == pytest.approx(other, rel=1e-3)
     with pytest.raises(training.TrainingError, match="finished"):
         training.train(loaded, data, tmp_path / "cut", resume=True)
+    (tmp_path / "cut" / "model").rename(tmp_path / "model")
+    checkpoint = tmp_path / "cut" / "checkpoint.npz"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(training.TrainingError, match=r"checkpoint.npz is damaged.*begin a new one"):
+        training.train(loaded, data, tmp_path / "cut", resume=True)
 
 
 def test_a_refit_learns_from_the_validation_part_too_and_goes_on_when_cut(tmp_path):

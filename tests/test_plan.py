@@ -81,6 +81,9 @@ def test_toml_becomes_settings():
         ("name = 1979-05-27", "no place for 1979-05-27"),
         ("[network]\nfilters = [{a = 1}]", "network.filters"),
         ("x\x00 = 1", "not TOML"),
+        ("features = 4", "features"),
+        ("[training]\nepochs = " + 5000 * "9", "not TOML"),
+        ("x = " + 5000 * "[", "not TOML"),
     ],
 )
 def test_what_is_no_recipe_gets_a_sentence(text, says):

@@ -84,16 +84,18 @@ def test_labels_that_nothing_carries_get_a_sentence():
         dataset.select(recipe.load("swift", ["data.corpus=ravdess"]))
 
 
-def test_a_damaged_recording_is_left_out(tmp_path, toy_ravdess, monkeypatch):
+def test_a_damaged_recording_is_left_out_and_counted(tmp_path, toy_ravdess, monkeypatch):
     folder = tmp_path / "ravdess"
     folder.mkdir()
     for path in (toy_ravdess / "ravdess").rglob("*.flac"):
         (folder / path.name).write_bytes(path.read_bytes())
-    (folder / "03-01-01-01-01-01-01.flac").write_bytes(b"fLaC damaged")
+    for name in ("03-01-01-01-01-01-01", "03-01-02-01-01-01-01"):  # neutral; calm is not asked for
+        (folder / f"{name}.flac").write_bytes(b"fLaC damaged")
     monkeypatch.setenv("SER_DATA_DIR", str(tmp_path))
     data = dataset.load(recipe.load("swift", TOY))
     assert len(data.manifest) == len(data.truth) == 63
     assert "03-01-01-01-01-01-01.flac" not in {path.name for path in data.manifest.path}
+    assert [path.name for path in data.left_out] == ["03-01-01-01-01-01-01.flac"]
 
 
 def test_batches_are_drawn_anew_each_epoch_and_alike_under_a_seed():
