@@ -1,5 +1,6 @@
 """One model: how it is used, what is known about it, what it is made of."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pages.parts.answer import named
 from pages.parts.hearing import plain
 from pages.parts.library import title
 from ser_core import architecture, audio, comparison, jobs, outcome, plots_models, shelf
-from ser_core.card import results_in_words, speakers_in_words
+from ser_core.card import model_card, results_in_words, speakers_in_words
 from ser_core.comparison import Latency
 from ser_core.errors import UndertoneError
 from ser_core.shelf import Model, Origin
@@ -106,8 +107,10 @@ def show(models: Mapping[str, Model], used: str) -> None:
     st.markdown(plain(model.card.description))
     _facts(model)
     models_file.actions(model, used, use=use)
-    about, results, inside = st.tabs(
-        ["What it is", "All results", "What is inside"], key="look", on_change="rerun"
+    about, results, inside, card = st.tabs(
+        ["What it is", "All results", "What is inside", "The whole card"],
+        key="look",
+        on_change="rerun",
     )
     if about.open:
         with about:
@@ -118,6 +121,9 @@ def show(models: Mapping[str, Model], used: str) -> None:
     if inside.open:
         with inside:
             _inside(model)
+    if card.open:
+        with card:
+            _card(model)
 
 
 def _facts(model: Model) -> None:
@@ -194,6 +200,15 @@ def _results(model: Model) -> None:
         "*Right* is the accuracy, *UAR* the mean over emotions. Mean ± standard deviation, if "
         "there were several trainings. Believe the rows about unseen speakers."
     )
+
+
+def _card(model: Model) -> None:
+    """Show the model card, as it lies with the model, but for what only machines read."""
+    text = model_card(model.card).partition("\n---\n")[2].strip()
+    if model.origin is Origin.IMPORTED:  # a stranger's words
+        st.code(text, language=None, wrap_lines=True)
+    else:
+        st.markdown(re.sub("^#", "###", text, flags=re.MULTILINE))
 
 
 def _own_test(model: Model) -> None:

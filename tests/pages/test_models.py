@@ -477,6 +477,16 @@ def test_a_model_is_added(runs, page, others):
     assert "nobody here has checked them" in said(page)
 
 
+def test_the_whole_card_is_shown_and_a_strangers_as_it_is_written(runs, page):
+    page.run()
+    page.session_state.look = "The whole card"
+    page.run()
+    assert "#### Robustness" in said(page) and "| white noise" in said(page)
+    assert "license:" not in said(page) and not page.code
+    page.file_uploader[0].upload("theirs.zip", archive(SWIFT)).run()
+    assert "# swift" in page.code[0].value and "#### Robustness" not in said(page)
+
+
 def test_a_click_meanwhile_adds_no_model_twice(runs, page, monkeypatch):
     page.run()
     with interrupted(monkeypatch, importing, "take_in_apart") as imports:
