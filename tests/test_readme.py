@@ -77,6 +77,110 @@ def test_what_is_said_of_scale_was_measured():
     assert estimates(result) in text
 
 
+def _seconds(milliseconds: float) -> str:
+    return f"{milliseconds / 1000:.2f}"
+
+
+def _page(result: dict) -> list[str]:
+    alone, training = (
+        [_seconds(result[when][key]) for key in ("answer_ms", "click_ms", "train_ms")]
+        for when in ("alone", "while training")
+    )
+    return [
+        f"{alone[0]} s after the upload has finished (median), another picture of it {alone[1]} s "
+        f"after the click, another view of the Train page {alone[2]} s",
+        f"while `swift` is being trained, {training[0]}, {training[1]} and {training[2]} s",
+    ]
+
+
+def _growth(result: dict) -> list[str]:
+    swift, deep = ([result[model][f"{n} min"] for n in (1, 10, 60)] for model in ("swift", "deep"))
+    mb = [[f"{each['peak_memory_mb']}" for each in figures] for figures in (swift, deep)]
+    return [
+        f"takes one core {swift[2]['s']:.1f} s with `swift`, start included, and "
+        f"{deep[2]['s']:.1f} s with `deep`",
+        *(f"{', '.join(each[:2])} and {each[2]} MB" for each in mb),
+    ]
+
+
+def _load(result: dict) -> list[str]:
+    took, mb = result["answer_s"], result["server_mb"]
+    assert not result["errors"] and not result["answers_of_somebody_else"]
+    return [
+        f"{took['n']} answers, each to its own recording, {took['median']:.1f} s after the upload "
+        f"began (median; 95 %: {took['p95']:.1f} s)",
+        f"from {mb['before']} MB to {mb['most']}",
+        f"back at {mb['after']}",
+    ]
+
+
+def _speech(result: dict) -> list[str]:
+    clips, passed = (
+        {
+            kind: sum(each[key] for each in result[kind].values())
+            for kind in ("speech", "other sounds")
+        }
+        for key in ("clips", "passed")
+    )
+    other = "other sounds"
+    return [
+        f"Of {clips['speech']} recordings of RAVDESS, TESS and SAVEE it keeps "
+        f"{100 * passed['speech'] / clips['speech']:.1f} %",
+        f"of {clips[other]} generated noises, tones and tunes it refuses "
+        f"{100 - 100 * passed[other] / clips[other]:.0f} %",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            "stages",
+            lambda result: [
+                f"takes {result['swift']['floors']['all together']:.1f} of the "
+                f"{result['swift']['stages']['all together']:.1f} ms that `swift` needs",
+                f"{result['deep']['floors']['all together']:.1f} of the "
+                f"{result['deep']['stages']['all together']:.1f} of `deep`",
+            ],
+        ),
+        ("growth", _growth),
+        (
+            "batch",
+            lambda result: [
+                f"hears {result['swift']['batch']['clips_per_s']:.0f} clips a second on both cores, and "
+                f"{result['deep']['batch']['clips_per_s']:.1f} ("
+            ],
+        ),
+        ("page", _page),
+        (
+            "live",
+            lambda result: [
+                f"{result['level_s']['median']} s after the sound (95 %: "
+                f"{result['level_s']['p95']} s)",
+                f"{result['answer_s']['median']} s ({result['answer_s']['p95']} s;",
+                "A listener costs the server "
+                f"{sum(result['server_cpu_per_cent']['one listener'].values()):.0f} % of a core",
+            ],
+        ),
+        (
+            "explore",
+            lambda result: [
+                f"after {_seconds(result['filter_ms'])} s and the whole table after "
+                f"{_seconds(result['complete_ms'])} s"
+            ],
+        ),
+        ("load", _load),
+        ("speech", _speech),
+    ],
+)
+def test_what_is_said_of_waiting_and_memory_was_measured(name, told):
+    from benchmarks.common import RESULTS
+
+    said = " ".join(README.split())
+    for words in told(json.loads((RESULTS / f"{name}.json").read_text("utf-8"))):
+        assert words in said
+
+
 def test_what_is_said_of_decoding_apart_was_measured():
     from benchmarks.common import RESULTS
     from benchmarks.decode import FORMATS
