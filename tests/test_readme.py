@@ -147,8 +147,8 @@ def _speech(result: dict) -> list[str]:
         (
             "batch",
             lambda result: [
-                f"hears {result['swift']['batch']['clips_per_s']:.0f} clips a second on both cores, and "
-                f"{result['deep']['batch']['clips_per_s']:.1f} ("
+                f"hears {result['swift']['batch']['clips_per_s']:.0f} clips a second on both "
+                f"cores, and {result['deep']['batch']['clips_per_s']:.1f} ("
             ],
         ),
         ("page", _page),
