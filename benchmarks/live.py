@@ -21,6 +21,7 @@ import soundfile
 from playwright.sync_api import expect, sync_playwright
 
 from benchmarks.common import keep, machine
+from benchmarks.stages import MODELS
 from ser_core import audio
 from tests.browser import serving
 
@@ -77,31 +78,42 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "turns.wav"
         soundfile.write(file, turns(), audio.SAMPLE_RATE)
-        with serving.server() as url, sync_playwright() as playwright:
-            browser = serving.launch(playwright, microphone=file)
-            page = browser.new_page()
-            page.set_default_timeout(serving.PATIENCE)
-            page.add_init_script(OBSERVER)
-            page.goto(url)
-            serving.settle(page)
-            server = process_at(url)
-            idle = costs(server, 10)
-            serving.go_live(page, url)
-            expect(page.get_by_role("meter")).to_be_visible()
-            page.wait_for_timeout(5_000)
-            busy = costs(server, options.turns * (SPEECH + SILENCE))
-            noted = page.evaluate("noted")
-            browser.close()
+        found = {model: measure(model, file, options.turns) for model in MODELS}
     result = {
         "what": "speech begins at Chromium's fake microphone; seconds until the page has painted "
         "its level, and the first answer, which needs half a second of speech",
-        "level_s": distribution(delays(noted, "level")),
-        "answer_s": distribution(delays(noted, "answer")),
-        "server_cpu_per_cent": {"nobody": idle, "one listener": busy},
+        **found,
         "machine": machine(),
     }
     keep("live", result)
     print(json.dumps(result, indent=2))
+
+
+def measure(model: str, file: Path, count: int) -> dict:
+    """Return the delays, and what a listener costs, where a model hears live speech."""
+    with (
+        serving.server(UNDERTONE_LIVE_MODEL=model) as url,
+        sync_playwright() as playwright,
+    ):
+        browser = serving.launch(playwright, microphone=file)
+        page = browser.new_page()
+        page.set_default_timeout(serving.PATIENCE)
+        page.add_init_script(OBSERVER)
+        page.goto(url)
+        serving.settle(page)
+        server = process_at(url)
+        idle = costs(server, 10)
+        serving.go_live(page, url)
+        expect(page.get_by_role("meter")).to_be_visible()
+        page.wait_for_timeout(5_000)
+        busy = costs(server, count * (SPEECH + SILENCE))
+        noted = page.evaluate("noted")
+        browser.close()
+    return {
+        "level_s": distribution(delays(noted, "level")),
+        "answer_s": distribution(delays(noted, "answer")),
+        "server_cpu_per_cent": {"nobody": idle, "one listener": busy},
+    }
 
 
 def turns() -> np.ndarray:

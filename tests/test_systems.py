@@ -106,11 +106,19 @@ def test_a_network_is_trained_shipped_and_heard(name, tmp_path):
         assert sum(heard.probabilities.values()) == pytest.approx(1)
         assert tuple(heard.probabilities) == card.labels
     assert (len(heard.attention) > 0) == (name in ATTENTIVE)
-    if len(loaded.features.shape) == 1 or hasattr(loaded.features, "names"):
+    seed = loaded.training.seed
+    split = splits.split(data.manifest, None, 0, seed=seed, validation_speakers=2)
+    if hasattr(loaded.features, "names"):
+        mean, of_all = (
+            np.concatenate(
+                [each.values[np.isin(each.clip, rows)] for each in (data.features, *data.varied)]
+            ).mean(axis=tuple(range(len(loaded.features.shape))))
+            for rows in (split.train, np.arange(len(data.manifest)))
+        )
         assert len(card.mean) == len(card.sd) == loaded.features.shape[-1]
+        np.testing.assert_allclose(card.mean, mean, rtol=1e-3, atol=1e-4)
+        assert not np.allclose(card.mean, of_all, rtol=1e-3, atol=1e-4), "of training clips alone"
     if name == "deep":  # of `swift`, test_going_on has this and more
-        seed = loaded.training.seed
-        split = splits.split(data.manifest, None, 0, seed=seed, validation_speakers=2)
         fitting.fit_network(loaded, data, split, seed=seed, folder=tmp_path / "again")
         once, again = (jobs.read_events(tmp_path / folder) for folder in ("run", "again"))
         for score in ("loss", "val_loss"):
