@@ -25,7 +25,13 @@ def machine() -> str:
     )
 
 
-def in_a_process(call: Callable, *arguments):
-    """Call in a process of its own: how much memory one has used at most, it never forgets."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+def in_a_process(call: Callable, *arguments, first: Callable[[], None] | None = None):
+    """Call in a process of its own: how much memory one has used at most, it never forgets.
+
+    Args:
+        call: what to call.
+        arguments: with what.
+        first: what the process does before.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=first) as pool:
         return pool.submit(call, *arguments).result()

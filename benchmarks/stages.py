@@ -14,9 +14,6 @@ import os
 import platform
 import statistics
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +21,7 @@ import onnxruntime
 import soundfile
 from scipy import fft
 
-from benchmarks.common import keep
+from benchmarks.common import in_a_process, keep
 from benchmarks.predict import MODELS, clip, timed
 from ser_core import audio, features, speech
 from ser_core.recognizer import Recognizer, find_model
@@ -42,19 +39,20 @@ def main() -> None:
     found = {model: {} for model in MODELS}
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "clip.wav")
-        samples, what = _alone(clip)
+        samples, what = in_a_process(clip, first=_one_core)
         soundfile.write(path, samples, audio.SAMPLE_RATE)
         for _ in range(options.rounds):
             for model in MODELS:
-                for name, times in _alone(measure, model, path, options.repeats).items():
+                times_of = in_a_process(measure, model, path, options.repeats, first=_one_core)
+                for name, times in times_of.items():
                     found[model].setdefault(name, []).extend(times)
     result = {"what": f"{what}; milliseconds on one core, medians over rounds taken in turns"}
-    rate = _alone(multiply_add_rate)
+    rate = in_a_process(multiply_add_rate, first=_one_core)
     for model in MODELS:
         medians = {name: statistics.median(times) for name, times in found[model].items()}
         stages = {name: round(medians[name], 3) for name in STAGES}
         floors = {name: round(medians[f"floor: {name}"], 3) for name in FLOORS}
-        counted = _alone(multiply_adds, find_model(model) / "model.onnx")
+        counted = in_a_process(multiply_adds, find_model(model) / "model.onnx", first=_one_core)
         result[model] = {
             "stages": stages,
             "floors": floors,
@@ -68,13 +66,6 @@ def main() -> None:
     )
     keep("stages", result)
     print(table(result))
-
-
-def _alone(call: Callable, *arguments):
-    """Call in a process of its own, which has one core."""
-    context = get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_one_core) as pool:
-        return pool.submit(call, *arguments).result()
 
 
 def _one_core() -> None:
@@ -124,7 +115,7 @@ def multiply_adds(path: Path) -> int:
 
     model = onnx.load(path)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    sizes = _sizes(model, path)
+    sizes = _sizes(model)
     total = 0
     for node in model.graph.node:
         shapes = [sizes.get(name) for name in node.input]
@@ -138,7 +129,7 @@ def multiply_adds(path: Path) -> int:
     return total
 
 
-def _sizes(model, path: Path) -> dict[str, tuple[int, ...]]:
+def _sizes(model) -> dict[str, tuple[int, ...]]:
     """Return the shape of every value of a model, seen as it runs on one empty window."""
     import onnx
 
