@@ -155,6 +155,8 @@ def test_a_recipe_says_what_its_authors_claim(recordings, train):
     train.selectbox(key="train-recipe").select("cnn-bilstm-four").run()
     assert "also names TESS" in words(train)
     train.selectbox(key="train-recipe").select("lstm").run()
+    assert re.search(r"Time: \d+ s at most, by its speed on two cores of ours", words(train))
+    train.text_area(key="train-toml-lstm").set_value("[network]\ndense = [9]").run()
     assert "not known before its first rounds" in words(train), "we have not measured that one"
     train.selectbox(key="train-recipe").select("svm").run()
     assert "no model that the app could use" in words(train)
