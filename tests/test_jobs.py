@@ -160,7 +160,7 @@ def test_killed_in_the_middle_it_goes_on(runs, whole):
     shelf.activate(name)
     with pytest.raises(UndertoneError, match="in use"):
         jobs.delete(name)
-    shelf.go_back()
+    shelf.go_back("deep")
     jobs.delete(name)
     assert name not in model_folders() and jobs.runs() == []
 

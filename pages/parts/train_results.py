@@ -112,6 +112,7 @@ def _actions(status: Status) -> None:
                     f"Back to {plain(used.before)}",
                     icon=":material/undo:",
                     on_click=models_one.go_back,
+                    args=[used.before],
                 )
         if status.resumable:
             st.button(
