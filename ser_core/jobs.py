@@ -1,8 +1,8 @@
 """One training at a time on this machine, in a process of its own, known by its files alone.
 
 `start` makes a run folder with what is to be trained (`recipe.toml`, `job.json`) and starts
-`runner`, which outlives a closed page and a stopped server, and holds the lock of `one_at_a_time`
-for as long as anything of it lives.
+`runner`, which outlives a closed page and a stopped server (but no container that both are in), and
+holds the lock of `one_at_a_time` for as long as anything of it lives.
 """
 
 import json

@@ -76,8 +76,9 @@ def _under_way(found: list[Status]) -> None:
         if now.events:
             _curves(now)
         st.caption(
-            "It goes on if you leave, reload or close this page, or restart the app. One training "
-            "at a time on this computer."
+            "It goes on if you leave, reload or close this page. Should it end with the app, as in "
+            "a container, what it has learned is kept, and you can go on with it. One training at "
+            "a time on this computer."
         )
         with st.expander("What it says", icon=":material/terminal:", key="train-log"):
             # Its end: what it says now is what one wants to read, without having to scroll.
