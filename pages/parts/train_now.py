@@ -18,7 +18,7 @@ def show() -> None:
     """Show how far the training is; look again and again."""
     try:
         going = jobs.running()
-        found = [jobs.status(name) for name in going]
+        found = list(jobs.statuses(going).values())
     except UndertoneError as error:
         st.error(plain(f"Sorry: {error}."))
         return
