@@ -21,7 +21,7 @@ models = shelf.models()
 try:
     used = recognizer().card.name
 except UndertoneError as error:
-    st.error(f"Sorry: {error}.")
+    st.error(plain(f"Sorry: {error}."))
     used = ""
 
 models_one.show_use(used)

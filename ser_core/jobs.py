@@ -1,8 +1,8 @@
 """One training at a time on this machine, in a process of its own, known by its files alone.
 
 `start` makes a run folder with what is to be trained (`recipe.toml`, `job.json`) and starts
-`runner`, which outlives a closed page and a stopped server, and holds the lock of `one_at_a_time`
-for as long as anything of it lives.
+`runner`, which outlives a closed page and a stopped server (but no container that both are in), and
+holds the lock of `one_at_a_time` for as long as anything of it lives.
 """
 
 import json
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,6 +33,12 @@ _TAIL = 8_000  # bytes of a log that are shown
 _LATEST = 10  # epochs by which the speed is judged
 _END = 10.0  # seconds that a process is given to end
 _EVENT = {"epoch", "epochs", "seconds"}  # what each line of `events.jsonl` has
+_AGAIN = "\n----- gone on with -----\n"  # in a log, before what the next process says
+_ERROR = "error: "  # how the line of a log begins that says why it failed
+
+
+class GoneError(JobError):
+    """There is no such run any more."""
 
 
 class State(StrEnum):
@@ -81,7 +87,7 @@ class Status:
         features: recordings prepared so far, and of how many; zeros if that is not known.
         seconds_left: at most, by the speed of the latest epochs; None if that is not known.
         events: the lines of `events.jsonl`, but not those of a refit.
-        log: the end of what the process said.
+        log: the end of what the process, the latest if there were several, said.
         error: why it failed, as part of a sentence; empty if it did not.
         resumable: whether it can be gone on with.
         model: whether it has left a model that can be used.
@@ -116,7 +122,12 @@ def start(orders: Sequence[Order]) -> list[str]:
             names = [_open(order) for order in orders]
         except OSError as error:
             raise JobError(f"{runs_dir()} cannot be written: {error.strerror}") from None
-        _run(held, names)
+        try:
+            _run(held, names)
+        except JobError:
+            for name in names:
+                shutil.rmtree(runs_dir() / name, ignore_errors=True)
+            raise
     return names
 
 
@@ -124,15 +135,21 @@ def resume(name: str) -> None:
     """Go on with a run that was cancelled, was interrupted or failed.
 
     Raises:
-        JobError: it is none of these, something is being trained already, or training is off.
+        JobError: it is none of these, something is being trained already, training is off, or
+            nothing can be written.
     """
     _check_on()
     with lock() as held:
         folder = run_folder(name)
         if not (folder / JOB).exists() or _over(folder) not in _UNFINISHED:
             raise JobError(f"the training “{name}” cannot be gone on with")
-        for told in (ENDED, LOG):
-            (folder / told).unlink(missing_ok=True)
+        try:
+            if said(name):
+                with (folder / LOG).open("a", encoding="utf-8") as log:
+                    log.write(_AGAIN)
+            (folder / ENDED).unlink(missing_ok=True)
+        except OSError as error:
+            raise JobError(f"{folder} cannot be written: {error.strerror}") from None
         _run(held, [name])
 
 
@@ -180,7 +197,7 @@ def status(name: str) -> Status:
     """Return how a run stands.
 
     Raises:
-        JobError: there is no such run.
+        GoneError: there is no such run.
     """
     folder = run_folder(name)
     job, log = read_json(folder / JOB), _tail(folder / LOG)
@@ -210,6 +227,27 @@ def status(name: str) -> Status:
     )
 
 
+def statuses(names: Iterable[str]) -> dict[str, Status]:
+    """Return how runs stand, by name, without those that somebody has deleted meanwhile."""
+    found = {}
+    for name in names:
+        with suppress(GoneError):
+            found[name] = status(name)
+    return found
+
+
+def said(name: str) -> bytes:
+    """Return all that a run has said, whenever it was gone on with; nothing if it said nothing.
+
+    Raises:
+        GoneError: there is no such run.
+    """
+    try:
+        return (run_folder(name) / LOG).read_bytes()
+    except OSError:
+        return b""
+
+
 def delete(name: str) -> None:
     """Delete a run with all that it has written, for good.
 
@@ -233,14 +271,14 @@ def run_folder(name: str) -> Path:
     """Return the folder of a run.
 
     Raises:
-        JobError: there is no such run.
+        GoneError: there is no such run.
     """
     found = runs_dir() / name
     known = Path(name).name == name and any(
         (found / kept).exists() for kept in (JOB, "recipe.json")
     )
     if not known:
-        raise JobError(f"there is no training “{name}” any more")
+        raise GoneError(f"there is no training “{name}” any more")
     return found
 
 
@@ -284,7 +322,7 @@ def read_json(path: Path) -> dict:
 
 def _check_on() -> None:
     if shelf.locked():
-        raise JobError("training is switched off here (UNDERTONE_TRAINING=off)")
+        raise JobError("training is switched off here: UNDERTONE_TRAINING is off")
 
 
 def _open(order: Order) -> str:
@@ -309,19 +347,29 @@ def _open(order: Order) -> str:
 
 
 def _run(held: int, names: Sequence[str]) -> None:
-    """Start a process that trains, and return when it has said so in the lock's file."""
+    """Start a process that trains, and return when it has said so in the lock's file.
+
+    Raises:
+        JobError: none can be started.
+    """
     folders = [str((runs_dir() / name).resolve()) for name in names]
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ser_core.runner", str(held), *folders],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": path},
-        pass_fds=[held],
-        # Out of reach of a Ctrl-C; but in our session, within which Linux weighs who goes first.
-        process_group=0,
-    )
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ser_core.runner", str(held), *folders],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": path},
+            pass_fds=[held],
+            # Out of reach of a Ctrl-C; but in our session, within which Linux weighs who is first.
+            process_group=0,
+        )
+    except OSError as error:
+        raise JobError(
+            f"no process can be started to train in: {error.strerror}; end other programs and try "
+            "again"
+        ) from None
     # Should it end before us, it is not to stay behind as a zombie.
     threading.Thread(target=process.wait, name="training", daemon=True).start()
     wait(lambda: os.fstat(held).st_size or process.poll() is not None, seconds=_END)
@@ -341,6 +389,8 @@ def _over(folder: Path) -> State:
     ended = read_json(folder / ENDED)
     if ended.get("cancelled"):
         return State.CANCELLED
+    if "code" not in ended and _ends_with_error(_tail(folder / LOG)):
+        return State.FAILED  # on a full disk, nothing else tells of it
     # A negative code is that of a signal: somebody, or the system, has killed it.
     return State.FAILED if ended.get("code", -1) > 0 else State.INTERRUPTED
 
@@ -363,15 +413,20 @@ def _features(log: str) -> tuple[int, int]:
 
 
 def _error(log: str) -> str:
-    lines = [line for line in log.splitlines() if line.startswith("error: ")]
-    return lines[-1].removeprefix("error: ") if lines else "something went wrong; see its log"
+    lines = [line for line in log.splitlines() if line.startswith(_ERROR)]
+    return lines[-1].removeprefix(_ERROR) if lines else "something went wrong; see its log"
+
+
+def _ends_with_error(log: str) -> bool:
+    return any(line.startswith(_ERROR) for line in log.splitlines()[-1:])
 
 
 def _tail(path: Path) -> str:
+    """Return the end of what the latest of the processes that wrote a log has said."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL))
-            return file.read().decode("utf-8", "replace")
+            return file.read().decode("utf-8", "replace").rpartition(_AGAIN)[2]
     except OSError:
         return ""
 

@@ -1,6 +1,7 @@
 """A training before it begins: which recipe, with which recordings, tested how, for how long."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -22,6 +23,9 @@ from ser_core.splits import PROTOCOLS, Split
 LEAKY = "random-80-20"
 # How fast recipes were trained beforehand; see `benchmarks/epoch.py`.
 EPOCHS = Path(__file__).parent.parent / "benchmarks" / "results" / "epoch.json"
+# How long whole trainings took, on two cores that had other work, too; see `benchmarks/systems.py`.
+FOLDS = EPOCHS.with_name("systems.json")
+_RATES = {"dropout", "spatial_dropout", "frame_dropout", "channel_dropout"}
 
 
 class PlanError(UndertoneError):
@@ -168,26 +172,58 @@ def speed(loaded: Recipe, runs: Sequence[str]) -> Speed | None:
         runs: names of runs, the latest first; one that is not over yet counts as well.
 
     Returns:
-        None if neither is known.
+        That of the run whose batches are the nearest in size; None if nothing like it is known.
     """
-    wanted = _work(_plain(loaded))
+    alike = []
     for name in runs:
+        with suppress(UndertoneError):  # it was deleted, or is damaged
+            other = recipe.of_run(runs_dir() / name)
+            if _work(other) == _work(loaded):
+                alike.append((name, other))
+    size = loaded.training.batch_size
+    alike.sort(key=lambda run: abs(math.log(run[1].training.batch_size / size)))
+    for name, other in alike:
         folder = runs_dir() / name
-        kept, about = read_json(folder / "recipe.json"), read_json(folder / "run.json")
-        clips = about.get("utterances", {}).get("train")
-        if not clips or _work(kept) != wanted:
-            continue
+        clips = read_json(folder / "run.json").get("utterances", {}).get("train")
         seconds = jobs.epoch_seconds(jobs.read_events(folder))
         if is_baseline(loaded):
             seconds = read_json(folder / "metrics.json").get("seconds")
-        if seconds:
-            return Speed(seconds / clips, name)
+        if seconds and clips:
+            return Speed(seconds / clips * _more(loaded, other), name)
+    return _ours(loaded)
+
+
+def _ours(loaded: Recipe) -> Speed | None:
+    """Return how fast we have trained a recipe's network beforehand; None if we have not."""
+    if is_baseline(loaded):
+        return None
+    alike = [name for name, known in shipped().items() if _work(known) == _work(loaded)]
     for name, measured in read_json(EPOCHS).items():
-        known = shipped().get(name)
-        if known and _work(_plain(known)) == wanted:
-            shown = len(known.augmentation.variants) + 1 if known.training.whole_epochs else 1
-            return Speed(measured["s"] / measured["windows"] * shown, "")
+        if name in alike:
+            return Speed(measured["s"] / measured["windows"] * _shown(loaded), "")
+    for name, (clips, seconds) in _folds().items():
+        if name in alike:
+            known = shipped()[name]
+            # How many rounds it took is not kept: no fewer than these, and so it is no slower.
+            rounds = min(known.training.epochs, known.training.patience + 1)
+            if known.training.refit:  # which stops at none
+                rounds = known.training.total_epochs
+            return Speed(seconds / clips / rounds * _more(loaded, known), "")
     return None
+
+
+def _folds() -> dict[str, tuple[float, float]]:
+    """Return with how many clips `FOLDS` has networks trained, by recipe, and how long it took."""
+    try:
+        systems = json.loads(FOLDS.read_text("utf-8"))
+        # Of five clips one is tested, and 15 % of the others validate.
+        return {
+            system["recipe"]: (3.4 * system[LEAKY]["n"], system[LEAKY]["fold_seconds"])
+            for system in systems
+            if system["digest"] == shipped()[system["recipe"]].digest
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def minutes(loaded: Recipe, found: Speed, clips: int) -> float:
@@ -219,16 +255,28 @@ def _shape(kept: Mapping) -> tuple:
     return kept.get("network"), kept.get("features"), len(kept.get("labels", ()))
 
 
-def _work(kept: Mapping) -> tuple:
-    """Return what the time that a clip takes depends on."""
-    training = kept.get("training", {})
-    return (
-        kept.get("network"),
-        kept.get("features"),
-        kept.get("augmentation"),
-        training.get("batch_size"),
-        training.get("whole_epochs"),
-    )
+def _work(loaded: Recipe) -> tuple:
+    """Return what the time that a window takes depends on.
+
+    Not on what is dropped, nor on how windows are changed, which takes a thirtieth of what learning
+    from them takes (swift's). Nor on how many are learned from at once: that is assumed to matter
+    little, and so `speed` takes the run that is nearest in that.
+    """
+    kept = {name: value for name, value in asdict(loaded.network).items() if name not in _RATES}
+    return kept, loaded.features
+
+
+def _shown(loaded: Recipe) -> int:
+    """Return how many windows, at most, an epoch shows of a clip that is not longer than one."""
+    return len(loaded.augmentation.variants) + 1 if loaded.training.whole_epochs else 1
+
+
+def _more(loaded: Recipe, other: Recipe) -> float:
+    """Return how much more, at most, an epoch of a recipe shows of a clip than another's does."""
+    if _shown(loaded) == _shown(other) and loaded.augmentation.only == other.augmentation.only:
+        return 1.0
+    # Where some emotions only are varied, it is not known how many clips these have.
+    return _shown(loaded) / (1 if other.augmentation.only else _shown(other))
 
 
 def _plain(loaded: Recipe) -> dict:

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from ser_core import writing
@@ -29,7 +30,7 @@ def main(lock: int, folders: list[Path]) -> None:
     holder = {"pid": os.getpid(), "runs": [folder.name for folder in folders]}
     os.write(lock, json.dumps(holder).encode())
     for folder in folders:
-        with (folder / LOG).open("wb") as log:
+        with (folder / LOG).open("ab") as log:  # behind what it said before it was gone on with
             code = subprocess.run(
                 command(folder),
                 stdin=subprocess.DEVNULL,
@@ -37,7 +38,8 @@ def main(lock: int, folders: list[Path]) -> None:
                 stderr=subprocess.STDOUT,
                 pass_fds=[lock],
             ).returncode
-        writing.write_json(folder / ENDED, {"code": code})
+        with suppress(OSError):  # no room for that: the log tells
+            writing.write_json(folder / ENDED, {"code": code})
         if code:
             break
 

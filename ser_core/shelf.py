@@ -24,6 +24,7 @@ from ser_core.one_at_a_time import holder
 from ser_core.recognizer import DEFAULT_MODEL, QUICK_MODEL, Recognizer, model_folders, runs_dir
 
 IMPORTED = "imported.json"
+_OFF = {"off", "false", "no", "0"}
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}[A-Za-z0-9]|[A-Za-z0-9]")
 
 
@@ -173,16 +174,24 @@ def activate(name: str) -> Choice:
     return _choose(Choice(name, before if before != name else None))
 
 
-def go_back() -> Choice:
+def go_back(to: str) -> Choice:
     """Use the model again that was in use before.
 
+    Args:
+        to: which one that was when somebody wished so; others may have chosen since.
+
     Raises:
-        ShelfError: there is none, or the shelf is locked.
+        ShelfError: there is none, or it is another by now, or the shelf is locked.
         BundleError: it is damaged.
     """
     before = active().before
     if before is None:
         raise ShelfError("there is no model to go back to; choose one")
+    if before != to:
+        raise ShelfError(
+            f"somebody has chosen another model, before which it was “{before}” and not “{to}”; "
+            "choose one"
+        )
     activate(before)
     return _choose(Choice(before))
 
@@ -290,7 +299,7 @@ def hidden() -> list[str]:
 
 def locked() -> bool:
     """Return whether visitors may look but not change: `UNDERTONE_TRAINING=off`."""
-    return os.environ.get("UNDERTONE_TRAINING", "").lower() == "off"
+    return os.environ.get("UNDERTONE_TRAINING", "").strip().lower() in _OFF
 
 
 def check_unlocked() -> None:

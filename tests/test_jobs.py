@@ -1,5 +1,6 @@
 """Trainings in processes of their own, started, watched, killed and gone on with."""
 
+import errno
 import json
 import os
 import signal
@@ -153,6 +154,8 @@ def test_killed_in_the_middle_it_goes_on(runs, whole):
     assert found.state is State.FINISHED, found.log
     assert [event["epoch"] for event in found.events] == list(range(1, 26))
     assert "epoch 1 of 25" not in found.log, "it did not begin again"
+    before, now = jobs.said(name).decode().split("\n----- gone on with -----\n")
+    assert "epoch 1 of 25" in before and "epoch 25 of 25" in now
     bundle.load(runs / name / "model")
     assert name in model_folders()
 
@@ -160,7 +163,7 @@ def test_killed_in_the_middle_it_goes_on(runs, whole):
     shelf.activate(name)
     with pytest.raises(UndertoneError, match="in use"):
         jobs.delete(name)
-    shelf.go_back()
+    shelf.go_back("deep")
     jobs.delete(name)
     assert name not in model_folders() and jobs.runs() == []
 
@@ -257,6 +260,101 @@ def test_where_nothing_can_be_written_it_is_said(tmp_path, monkeypatch):
     with pytest.raises(JobError, match="cannot be written"):
         jobs.start([Order(SVM)])
     assert jobs.running() == [] and jobs.runs() == []
+
+
+@pytest.fixture
+def begun(runs):
+    """Makes the folder of a run that nobody is at work on, with a log."""
+
+    def make(log, name="begun"):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "job.json").write_text(json.dumps({"protocol": None, "fold": 0}))
+        (runs / name / "log.txt").write_text(log, "utf-8")
+        return runs / name
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("log", "state", "error"),
+    [
+        ("epoch 1\nerror: the disk is full\n", State.FAILED, "the disk is full"),
+        ("error: the disk is full\nepoch 1\n", State.INTERRUPTED, ""),
+        ("epoch 1\n", State.INTERRUPTED, ""),
+        ("", State.INTERRUPTED, ""),
+    ],
+)
+def test_where_the_end_could_not_be_kept_the_log_tells_a_failure(begun, log, state, error):
+    begun(log)
+    found = jobs.status("begun")
+    assert (found.state, found.error, found.resumable) == (state, error, True)
+
+
+def test_a_training_that_fails_on_a_full_disk_has_failed(begun, monkeypatch, tmp_path):
+    folder = begun("")
+    says = "print('epoch 1'); print('error: the disk is full'); raise SystemExit(1)"
+    monkeypatch.setattr(runner, "command", lambda folder: [sys.executable, "-c", says])
+    monkeypatch.setattr(runner.os, "nice", lambda more: None)
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runner.writing, "write_json", full)
+    with (tmp_path / "lock").open("wb") as lock:
+        runner.main(lock.fileno(), [folder])
+    assert not (folder / "ended.json").exists()
+    found = jobs.status("begun")
+    assert (found.state, found.error) == (State.FAILED, "the disk is full")
+
+
+def test_what_was_said_before_is_kept_when_it_is_gone_on_with(begun, monkeypatch):
+    """What went wrong then does not go wrong now."""
+    old = "features: 11 of 112\nerror: the disk is full\n"
+    folder = begun(old)
+    (folder / "ended.json").write_text('{"code": 1}')
+    assert jobs.status("begun").error == "the disk is full"
+    monkeypatch.setattr(jobs, "_run", lambda held, names: None)
+    jobs.resume("begun")
+    found = jobs.status("begun")
+    assert (found.state, found.error, found.log) == (State.INTERRUPTED, "", "")
+    assert found.features == (0, 0)
+    with (folder / "log.txt").open("a") as log:
+        log.write("error: and now the clock\n")
+    found = jobs.status("begun")
+    assert (found.state, found.error) == (State.FAILED, "and now the clock")
+    assert found.log == "error: and now the clock\n"
+    assert jobs.said("begun").decode().startswith(old)
+
+
+def test_all_that_was_said_is_more_than_what_is_shown(begun):
+    log = "".join(f"epoch {epoch} of 2000\n" for epoch in range(1, 2001))
+    begun(log)
+    assert jobs.said("begun").decode() == log
+    assert len(jobs.status("begun").log) == 8000 and log.endswith(jobs.status("begun").log)
+
+
+def test_where_no_process_can_be_started_it_is_said(runs, begun, monkeypatch):
+    begun("epoch 1\n")
+
+    def none_left(*arguments, **options):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", none_left)
+    for order in (lambda: jobs.start([Order(SVM), Order(SVM)]), lambda: jobs.resume("begun")):
+        with pytest.raises(JobError, match="no process can be started.*temporarily unavailable"):
+            order()
+    assert jobs.runs() == ["begun"] and jobs.running() == []
+    assert jobs.status("begun").resumable
+
+
+def test_what_is_deleted_while_all_are_looked_at_is_left_out(begun):
+    begun("", "one")
+    begun("", "two")
+    listed = jobs.runs()
+    jobs.delete("one")
+    assert set(listed) == {"one", "two"} and list(jobs.statuses(listed)) == ["two"]
+    with pytest.raises(jobs.GoneError, match="no training “one” any more"):
+        jobs.said("one")
 
 
 def event(epoch, seconds, epochs=100):

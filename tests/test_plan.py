@@ -193,6 +193,56 @@ def test_speed_and_size_come_from_earlier_runs(runs, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "network.dropout=0.5",
+        "network.spatial_dropout=0.2",
+        "augmentation={}",
+        "augmentation.time_masks=2",
+        "augmentation.speeds=[0.9, 1.1]",
+        "training.batch_size=64",
+        "training.learning_rate=0.1",
+    ],
+)
+def test_what_changes_the_work_little_changes_the_speed_not_at_all(runs, setting):
+    same = plan.speed(recipe.load("swift", TOY), runs)
+    assert plan.speed(recipe.load("swift", [*TOY, setting]), runs) == same
+
+
+def test_the_run_with_the_nearest_batches_tells_the_speed(runs, tmp_path):
+    shutil.copytree(tmp_path / "toy", tmp_path / "large")
+    kept = json.loads((tmp_path / "large/recipe.json").read_text())
+    kept["training"]["batch_size"] = 128
+    (tmp_path / "large/recipe.json").write_text(json.dumps(kept))
+    for size, nearest in ((1, "toy"), (16, "toy"), (64, "large"), (256, "large")):
+        wanted = recipe.load("swift", [*TOY, f"training.batch_size={size}"])
+        assert plan.speed(wanted, ["large", *runs]).run == nearest
+
+
+def test_who_is_shown_more_takes_longer(runs, tmp_path):
+    """An epoch of the one shows each recording once, of the other in all its variants."""
+    once = plan.speed(recipe.load("swift", TOY), runs)
+    varied = ["augmentation.speeds=[0.9, 1.1]", "training.whole_epochs=true"]
+    more = recipe.load("swift", [*TOY, *varied])
+    assert plan.speed(more, runs).seconds == pytest.approx(3 * once.seconds)
+    (tmp_path / "toy/recipe.json").write_text(json.dumps(dataclasses.asdict(more)))
+    assert plan.speed(more, runs) == once
+    less = plan.speed(recipe.load("swift", TOY), runs)
+    assert less.seconds == pytest.approx(once.seconds / 3)
+    # Of which recordings there were more is not known: at most, of none.
+    some = recipe.load("swift", [*TOY, *varied, 'augmentation.only=["sad"]'])
+    (tmp_path / "toy/recipe.json").write_text(json.dumps(dataclasses.asdict(some)))
+    assert plan.speed(some, runs) == plan.speed(recipe.load("swift", TOY), runs) == once
+
+
+@pytest.mark.parametrize("kept", ["", "{", "[]", '{"network": 3}'])
+def test_damaged_runs_tell_nothing(runs, tmp_path, monkeypatch, kept):
+    monkeypatch.setattr(plan, "EPOCHS", tmp_path / "none")
+    (tmp_path / "toy/recipe.json").write_text(kept)
+    assert plan.speed(recipe.load("swift", TOY), [*runs, "deleted"]) is None
+
+
 def test_other_networks_tell_nothing(runs):
     other = recipe.load("swift", [*TOY, "network.lstm_units=9"])
     assert plan.speed(other, runs) is None and plan.parameters(other, runs) is None
@@ -213,8 +263,30 @@ def test_before_the_first_run_what_we_measured_tells_the_speed():
         found = plan.speed(recipe.load(name, ["training.epochs=7"]), [])
         each = measured[name]["s"] / measured[name]["windows"]
         assert found == plan.Speed(pytest.approx(shown * each), ""), "of each clip, all variants"
-    assert plan.speed(recipe.load("swift", ["training.batch_size=64"]), []) is None
+    changed = ["training.batch_size=64", "network.dropout=0.5", "augmentation={}"]
+    assert plan.speed(recipe.load("swift", changed), []) == plan.speed(recipe.load("swift"), [])
     assert plan.speed(SVM, []) is None
+
+
+@pytest.mark.parametrize(("name", "rounds"), [("cnn", 31), ("cnn-lstm", 16), ("lstm", 16)])
+def test_or_else_a_whole_training_tells_the_most_it_takes(name, rounds):
+    """It may have stopped as soon as its patience was over."""
+    systems = json.loads(plan.FOLDS.read_text("utf-8"))
+    (took,) = (row[plan.LEAKY] for row in systems if row["recipe"] == name)
+    loaded = recipe.load(name)
+    found = plan.speed(loaded, [])
+    clips = round(0.8 * 0.85 * 5 * took["n"])
+    longest = took["fold_seconds"] / 60 * loaded.training.epochs / rounds
+    assert found.run == "" and plan.minutes(loaded, found, clips) == pytest.approx(longest, 0.01)
+    assert plan.speed(recipe.load(name, ["network.dense=[9]"]), []) is None
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[3]", '[{"recipe": "lstm"}]'])
+def test_without_what_we_measured_no_speed_is_known(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(plan, "FOLDS", tmp_path / "systems.json")
+    if content is not None:
+        plan.FOLDS.write_text(content)
+    assert plan.speed(recipe.load("lstm"), []) is None
 
 
 def test_the_shipped_model_is_known(runs):

@@ -50,10 +50,19 @@ def test_live_speech_is_heard_by_the_model_in_use_or_as_is_set(monkeypatch, want
 def test_a_choice_is_kept_and_undone(runs):
     assert shelf.activate("mine") == shelf.Choice("mine", before="deep")
     assert shelf.active() == shelf.Choice("mine", before="deep")
-    assert shelf.go_back() == shelf.Choice("deep")
+    assert shelf.go_back("deep") == shelf.Choice("deep")
     assert shelf.active() == shelf.Choice("deep")
     with pytest.raises(shelf.ShelfError, match="no model to go back to"):
-        shelf.go_back()
+        shelf.go_back("deep")
+
+
+def test_nobody_goes_back_to_another_model_than_they_were_told(runs):
+    shelf.activate("mine")  # who did this is offered the way back to deep
+    shelf.activate("swift")  # somebody else
+    with pytest.raises(shelf.ShelfError, match="before which it was “mine” and not “deep”"):
+        shelf.go_back("deep")
+    assert shelf.active() == shelf.Choice("swift", before="mine")
+    assert shelf.go_back("mine") == shelf.Choice("mine")
 
 
 def test_a_model_answers_by_its_name_on_the_shelf(runs, talk):
@@ -176,7 +185,7 @@ def test_shipped_models_stay(runs, change):
     [
         shelf.activate,
         shelf.delete,
-        lambda name: shelf.go_back(),
+        shelf.go_back,
         lambda name: shelf.rename(name, "other"),
     ],
 )
@@ -187,6 +196,18 @@ def test_a_locked_shelf_is_not_changed(runs, monkeypatch, change):
     with pytest.raises(shelf.ShelfError, match="UNDERTONE_TRAINING"):
         change("mine")
     assert shelf.active().name == "swift" and "mine" in shelf.models()
+
+
+@pytest.mark.parametrize("word", ["off", "False", " NO ", "0"])
+def test_there_are_several_words_for_off(monkeypatch, word):
+    monkeypatch.setenv("UNDERTONE_TRAINING", word)
+    assert shelf.locked()
+
+
+@pytest.mark.parametrize("word", ["on", "true", "1", ""])
+def test_other_words_lock_nothing(monkeypatch, word):
+    monkeypatch.setenv("UNDERTONE_TRAINING", word)
+    assert not shelf.locked()
 
 
 @pytest.mark.parametrize(

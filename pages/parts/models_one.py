@@ -53,9 +53,9 @@ def use(name: str) -> None:
     _switch(lambda: shelf.activate(name))
 
 
-def go_back(refused: str = "models-refused") -> None:
+def go_back(to: str, refused: str = "models-refused") -> None:
     """Make the model the app's that was before; it is kept under a key why not."""
-    _switch(shelf.go_back, refused)
+    _switch(lambda: shelf.go_back(to), refused)
 
 
 def _switch(choose, refused: str = "models-refused") -> None:
@@ -86,7 +86,7 @@ def show_use(used: str) -> None:
                 f"Back to {plain(before)}",
                 icon=":material/undo:",
                 on_click=go_back,
-                args=["back-refused"],
+                args=[before, "back-refused"],
             )
 
 

@@ -1,12 +1,14 @@
 """What a training has left, to be taken away."""
 
 import json
+from contextlib import suppress
 
 import pandas as pd
 import streamlit as st
 
 from pages.parts.hearing import plain
 from ser_core import curves, jobs
+from ser_core.errors import UndertoneError
 from ser_core.jobs import Status
 from ser_core.outcome import Outcome
 from ser_core.recipe_text import to_toml
@@ -31,6 +33,11 @@ def report(known: Outcome) -> pd.DataFrame:
 def show(known: Outcome, status: Status) -> None:
     """Offer every file; say what it was trained with."""
     answers = known.answers.table
+    try:
+        left = _left(known.name)
+    except UndertoneError as error:  # deleted just now
+        st.error(plain(f"Sorry: {error}."))
+        return
     files = {
         "Recipe (TOML)": (f"{known.name}.toml", to_toml(known.recipe)),
         "All figures (JSON)": (f"{known.name}-metrics.json", json.dumps(known.metrics, indent=2)),
@@ -41,23 +48,15 @@ def show(known: Outcome, status: Status) -> None:
             f"{known.name}-uncalibrated.csv",
             known.raw.table.to_csv(index=False),
         ),
-        "Who learned, who tested (JSON)": (f"{known.name}-split.json", _split(known.name)),
+        **left,
     }
     if status.events:
         rounds = pd.DataFrame(status.events)
         files["Rounds (CSV)"] = (f"{known.name}-rounds.csv", rounds.to_csv(index=False))
-    if status.log:
-        files["What it said (text)"] = (f"{known.name}-log.txt", status.log)
     with st.container(horizontal=True):
         for label, (name, content) in files.items():
-            st.download_button(
-                label,
-                content,
-                file_name=name,
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"train-get-{label}",
-            )
+            _offer(label, content, name)
+        show_log(known.name)
     about, metrics = known.about, known.metrics
     counts, seconds = about["utterances"], metrics["seconds"]
     lines = {
@@ -72,6 +71,24 @@ def show(known: Outcome, status: Status) -> None:
     st.markdown("\n".join(f"- **{name}:** {plain(str(text))}" for name, text in lines.items()))
 
 
+def show_log(name: str) -> None:
+    """Offer all that a run has said, whenever it was gone on with."""
+    with suppress(UndertoneError):  # deleted just now
+        if said := jobs.said(name):
+            _offer("All that it said (text)", said, f"{name}-log.txt")
+
+
+def _offer(label: str, content: str | bytes, file: str) -> None:
+    st.download_button(
+        label,
+        content,
+        file_name=file,
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"train-get-{label}",
+    )
+
+
 def _people(answers: pd.DataFrame) -> str:
     """Return how well each sex and each person was heard, as CSV."""
     groups = [
@@ -81,5 +98,12 @@ def _people(answers: pd.DataFrame) -> str:
     return pd.concat(groups).to_csv(index=False)
 
 
-def _split(name: str) -> str:
-    return json.dumps(jobs.read_json(jobs.run_folder(name) / "split.json"), indent=1)
+def _left(name: str) -> dict[str, tuple[str, str | bytes]]:
+    """Return, by label, files that are in a run's folder as they are offered."""
+    folder = jobs.run_folder(name)
+    split = json.dumps(jobs.read_json(folder / "split.json"), indent=1)
+    found = {"Who learned, who tested (JSON)": (f"{name}-split.json", split)}
+    with suppress(OSError):  # deleted just now
+        answers = (folder / "predictions.parquet").read_bytes()
+        found["All answers, validation too (Parquet)"] = (f"{name}-predictions.parquet", answers)
+    return found

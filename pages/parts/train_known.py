@@ -104,8 +104,13 @@ def _here(name: str, manifests: Mapping[str, pd.DataFrame]) -> bool:
 
 def _both_ways(loaded: Recipe, manifests: Mapping[str, pd.DataFrame]) -> bool:
     """Show what came of a recipe both ways, and offer what is missing; return whether none was."""
-    finished = [name for name in jobs.runs() if jobs.status(name).state is State.FINISHED]
-    pair = outcome.both_ways(finished, loaded)
+    found = jobs.statuses(jobs.runs())
+    finished = [name for name, status in found.items() if status.state is State.FINISHED]
+    try:
+        pair = outcome.both_ways(finished, loaded)
+    except UndertoneError as error:  # one was deleted just now
+        st.error(plain(f"Sorry: {error}."))
+        return False
     shown = all(pair)
     if shown:
         try:

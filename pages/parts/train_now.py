@@ -18,7 +18,7 @@ def show() -> None:
     """Show how far the training is; look again and again."""
     try:
         going = jobs.running()
-        found = [jobs.status(name) for name in going]
+        found = list(jobs.statuses(going).values())
     except UndertoneError as error:
         st.error(plain(f"Sorry: {error}."))
         return
@@ -76,8 +76,9 @@ def _under_way(found: list[Status]) -> None:
         if now.events:
             _curves(now)
         st.caption(
-            "It goes on if you leave, reload or close this page, or restart the app. One training "
-            "at a time on this computer."
+            "It goes on if you leave, reload or close this page. Should it end with the app, as in "
+            "a container, what it has learned is kept, and you can go on with it. One training at "
+            "a time on this computer."
         )
         with st.expander("What it says", icon=":material/terminal:", key="train-log"):
             # Its end: what it says now is what one wants to read, without having to scroll.

@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from pages.parts import models_file, models_one, train_figures, train_now
+from pages.parts import models_file, models_one, train_figures, train_files, train_now
 from pages.parts.hearing import plain
 from ser_core import jobs, outcome, shelf
 from ser_core.errors import UndertoneError
@@ -29,12 +29,13 @@ def _outcome(folder: str, stamp: int) -> Outcome:
 def show() -> None:
     """Let a past training be chosen, and show what came of it."""
     train_now.refused()
-    found = {name: jobs.status(name) for name in jobs.runs()}
+    found = jobs.statuses(jobs.runs())
+    chosen = st.session_state.pop("train-look", None) or st.session_state.get("train-run")
+    if chosen not in found:
+        models_file.refused()  # the run is gone, and with it the place beside its buttons
     if not found:
         st.info("Nothing has been trained here yet. Start with “New training”.")
         return
-    look = st.session_state.pop("train-look", None)
-    chosen = look or st.session_state.get("train-run")
     st.session_state["train-run"] = chosen if chosen in found else next(iter(found))
     name = st.selectbox(
         "Training",
@@ -112,6 +113,7 @@ def _actions(status: Status) -> None:
                     f"Back to {plain(used.before)}",
                     icon=":material/undo:",
                     on_click=models_one.go_back,
+                    args=[used.before],
                 )
         if status.resumable:
             st.button(
@@ -153,3 +155,4 @@ def _unfinished(status: Status) -> None:
         train_figures.learning(status.events)
     with st.expander("What it said", icon=":material/terminal:"):
         st.code(status.log or "Nothing.", language=None, height=300)
+        train_files.show_log(status.name)

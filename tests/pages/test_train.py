@@ -1,3 +1,4 @@
+import io
 import json
 import re
 import shutil
@@ -7,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from ser_core import jobs, outcome, recipe, shelf
 from ser_core.jobs import Order
+from ser_core.recipe_text import settings_of
 from ser_core.wording import share
-from tests.helpers import TOY
+from tests.helpers import ROOT, TOY
 from tests.test_outcome import KNOWN, NEW, SYSTEM
 
 TINY = """
@@ -155,6 +158,8 @@ def test_a_recipe_says_what_its_authors_claim(recordings, train):
     train.selectbox(key="train-recipe").select("cnn-bilstm-four").run()
     assert "also names TESS" in words(train)
     train.selectbox(key="train-recipe").select("lstm").run()
+    assert re.search(r"Time: \d+ s at most, by its speed on two cores of ours", words(train))
+    train.text_area(key="train-toml-lstm").set_value("[network]\ndense = [9]").run()
     assert "not known before its first rounds" in words(train), "we have not measured that one"
     train.selectbox(key="train-recipe").select("svm").run()
     assert "no model that the app could use" in words(train)
@@ -223,7 +228,9 @@ def test_a_training_is_watched_cancelled_and_gone_on_with(recordings, train, mon
     assert len(train.get("plotly_chart")) == 3
     assert "Learning rate now" in words(train)
     # A second person sees the same.
-    st.cache_data.clear()
+    other = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600)
+    other.switch_page("pages/train.py").run()
+    assert "Now training **swift\\-2**" in words(other) and "Stop it" in labels(other)
     button(train, "Stop it").click().run()
     assert "was cancelled" in words(train)
     assert not button(train, "Start training").disabled
@@ -340,6 +347,34 @@ def test_its_model_is_used_and_taken_back(results):
     assert shelf.active().name == "deep"
     button(results, "Delete it").click().run()
     assert "Nothing has been trained here yet" in words(results)
+
+
+def test_a_way_back_that_another_has_cut_off_is_refused(results):
+    button(results, "Use this model").click().run()
+    shelf.activate("swift")  # somebody else
+    button(results, "Back to deep").click().run()
+    assert "it was “toy” and not “deep”" in errors(results)
+    assert shelf.active().name == "swift"
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_model_that_another_has_deleted_is_not_used(results, finished, runs, others):
+    for number in range(others):
+        shutil.copytree(finished, runs / f"other-{number}")
+    shutil.rmtree(finished)  # somebody else
+    button(results, "Use this model").click().run()
+    assert "there is no model “toy”" in errors(results)
+    assert shelf.active().name == "deep"
+    assert not errors(results.run())
+
+
+@pytest.mark.parametrize("name", ["Results", "Known or new voices"])
+def test_a_training_that_is_deleted_while_it_is_looked_for_is_left_out(
+    finished, recordings, train, monkeypatch, name
+):
+    monkeypatch.setattr(jobs, "runs", lambda: ["gone", "toy"])
+    view(train, name)
+    assert not train.exception and not errors(train)
 
 
 def heard(app):
@@ -480,19 +515,58 @@ def test_a_parabola_is_spoken_of_where_one_is_fitted(finished, results, rounds, 
     assert ("parabola that fits best" in words(results)) == fitted
 
 
-def test_everything_can_be_taken_away(results):
+@pytest.fixture
+def offered(monkeypatch):
+    """What can be downloaded: what is in each file, by label."""
+    found, real = {}, st.download_button
+
+    def offer(label, data, **options):
+        found[label] = data
+        return real(label, data, **options)
+
+    monkeypatch.setattr(st, "download_button", offer)
+    return found
+
+
+def test_everything_can_be_taken_away(results, finished, offered):
+    (finished / "log.txt").write_text("the first line\n" + 1000 * "epoch\n" + "the last line\n")
     tab(results, "Files")
-    assert {each.label for each in results.get("download_button")} == {
-        "Recipe (TOML)",
-        "All figures (JSON)",
-        "Emotions (CSV)",
-        "People (CSV)",
-        "Every answer (CSV)",
-        "Answers before calibration (CSV)",
-        "Who learned, who tested (JSON)",
-        "Rounds (CSV)",
-    }
     assert "48 to learn from" in words(results)
+    assert {each.label for each in results.get("download_button")} == set(offered)
+    known = outcome.read(finished)
+
+    def table(label):
+        return pd.read_csv(io.StringIO(offered.pop(label)))
+
+    assert (
+        recipe.load("swift", settings_of(offered.pop("Recipe (TOML)"))).digest
+        == (known.about["recipe"])
+    )
+    assert json.loads(offered.pop("All figures (JSON)")) == known.metrics
+    assert list(table("Emotions (CSV)").Emotion) == list(known.answers.labels)
+    assert set(known.speakers) < set(table("People (CSV)").who)
+    every, before = table("Every answer (CSV)"), table("Answers before calibration (CSV)")
+    assert list(every.id) == list(before.id) == list(known.answers.table.id)
+    assert every.sad.to_numpy() == pytest.approx(known.answers.table.sad.to_numpy())
+    assert before.sad.to_numpy() == pytest.approx(known.raw.table.sad.to_numpy())
+    split = json.loads(offered.pop("Who learned, who tested (JSON)"))
+    assert split == json.loads((finished / "split.json").read_text())
+    assert len(table("Rounds (CSV)")) == len((finished / "events.jsonl").read_text().splitlines())
+    answers = pd.read_parquet(io.BytesIO(offered.pop("All answers, validation too (Parquet)")))
+    assert set(answers.part) == {"validation"} and set(answers.calibrated) == {True, False}
+    assert answers.equals(pd.read_parquet(finished / "predictions.parquet"))
+    assert offered.pop("All that it said (text)") == (finished / "log.txt").read_bytes()
+    assert not offered
+
+
+def test_what_a_failed_training_said_can_be_taken_away(runs, train, offered):
+    (runs / "broken").mkdir(parents=True)
+    (runs / "broken" / "job.json").write_text('{"protocol": null, "fold": 0}')
+    said = "the first line\n" + 1000 * "epoch\n" + "error: the disk is full\n"
+    (runs / "broken" / "log.txt").write_text(said)
+    view(train, "Results")
+    assert "it stopped: the disk is full" in errors(train)
+    assert offered == {"All that it said (text)": said.encode()}
 
 
 def test_a_damaged_run_gets_a_sentence_and_can_be_deleted(finished, train):
