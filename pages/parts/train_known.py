@@ -1,12 +1,13 @@
 """The same recipe, tested on voices that it knows and on voices that it has never heard."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 import streamlit as st
 
 from pages.parts import train_now
 from pages.parts.hearing import plain
+from pages.parts.library import title
 from pages.parts.train_new import called, describe, nothing_here, protocols
 from ser_core import jobs, outcome, plan, plots_training, recipe
 from ser_core.errors import UndertoneError
@@ -83,7 +84,10 @@ def _beforehand(name: str) -> bool:
     st.subheader("As we measured it", anchor=False)
     known, new = found
     _draw(known, new, key="beforehand")
-    st.caption(f"{_times(plan.LEAKY, known)}; {_times(new['protocol'], new)}.")
+    st.caption(
+        f"{_times(plan.LEAKY, known)}; {_times(new['protocol'], new)}."
+        + _unlike(known.get("corpus", "").split("+"), new.get("corpus", "").split("+"))
+    )
     return True
 
 
@@ -130,7 +134,18 @@ def _pair(known: Outcome, new: Outcome) -> None:
         f"“{plain(new.name)}”: {len(new.answers.table):,} of "
         f"{counted(len(new.speakers), 'person', 'people')} whom it does not "
         f"({new.protocol}, group {new.about['fold'] + 1}); another group may be easier or harder."
+        + _unlike(
+            *(dict.fromkeys(each.answers.table.id.str.split("/").str[0]) for each in (known, new))
+        )
     )
+
+
+def _unlike(known: Iterable[str], new: Iterable[str]) -> str:
+    """Say so, if what was tested are not recordings of the same corpora."""
+    if set(known) == set(new):
+        return ""
+    first, second = (", ".join(map(title, corpora)) for corpora in (known, new))
+    return f" They are not of the same recordings: the first is of {first}, the second of {second}."
 
 
 def _draw(known: Mapping, new: Mapping, *, key: str) -> None:

@@ -587,6 +587,14 @@ def test_what_was_measured_beforehand_is_shown_at_once(train, tmp_path):
     assert "random-80-20, mean of 3 trainings; ravdess-5fold, mean of 3 trainings." in words(train)
 
 
+def test_figures_of_other_recordings_are_called_so(train, tmp_path):
+    known = SYSTEM | {"random-80-20": KNOWN | {"corpus": "ravdess+tess"}}
+    systems = [known | {"ravdess-5fold": NEW | {"corpus": "ravdess"}}]
+    (tmp_path / "systems.json").write_text(json.dumps(systems))
+    view(train, "Known or new voices")
+    assert "the first is of RAVDESS, TESS, the second of RAVDESS." in words(train)
+
+
 def test_each_figure_says_how_often_it_was_measured(train, tmp_path):
     systems = [SYSTEM | {"ravdess-5fold": NEW | {"seeds": 1}}]
     (tmp_path / "systems.json").write_text(json.dumps(systems))
