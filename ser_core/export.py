@@ -5,15 +5,17 @@ answer), `example.py` (the same as a program that runs), the model card and `car
 needs TensorFlow.
 """
 
+import inspect
 import json
 import os
+import re
 import tempfile
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, get_args
 
-from ser_core import apart, shelf
+from ser_core import apart, descriptors, fbank, features, shelf
 from ser_core.bundle import BundleError
 from ser_core.card import Card
 from ser_core.descriptors import DescriptorSpec
@@ -66,13 +68,17 @@ def as_bytes(name: str, format: Format) -> bytes:
     """Return what `write` writes; TensorFlow, if that is needed, stays in a process of its own.
 
     Raises:
-        UndertoneError: as `write`.
+        UndertoneError: as `write`, or a stranger's network asks for too much memory.
     """
     try:
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / f"{name}-{format}.zip"
             if format == "litert":
-                apart.run("models", "export", name, "--format", format, "--output", str(file))
+                stranger = shelf.find(name).origin is shelf.Origin.IMPORTED
+                apart.run(
+                    *("models", "export", name, "--format", format, "--output", str(file)),
+                    most_bytes=apart.STRANGERS_MEMORY if stranger else None,
+                )
             else:
                 write(name, format, file)
             return file.read_bytes()
@@ -122,13 +128,10 @@ def example(card: Card, format: Format) -> str:
     """
     loads, runs = _RUNNING[format]
     spec = card.features
-    if isinstance(spec, FeatureSpec):
-        windows = _LOG_MEL.format(**asdict(spec), step=spec.n_mels // spec.bands)
-    else:
-        windows = _BY_UNDERTONE
+    by = _by_librosa if isinstance(spec, FeatureSpec) else _by_undertone
+    begins, windows = by(spec, loads)
     return (
-        f"import sys\n\n{_IMPORTS[isinstance(spec, FeatureSpec)]}{loads}\n\n"
-        f"LABELS = {list(card.labels)}\n{windows}\n{runs}\n"
+        f"{begins}\nLABELS = {list(card.labels)}\n{windows}\n{runs}\n"
         f"logits = logits / {card.temperature!r}\n"
         "shares = np.exp(logits - logits.max(axis=1, keepdims=True))\n"
         "answer = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)\n"
@@ -138,10 +141,34 @@ def example(card: Card, format: Format) -> str:
     )
 
 
-_IMPORTS = {
-    True: "import librosa\nimport numpy as np\n",
-    False: "import numpy as np\nfrom ser_core import audio, bundle, features\n",
-}
+def _by_librosa(spec: FeatureSpec, loads: str) -> tuple[str, str]:
+    """Return how an example begins, and how it comes by `windows`."""
+    begins = f"import sys\n\nimport librosa\nimport numpy as np\n{loads}\n"
+    return begins, _LOG_MEL.format(**asdict(spec), step=spec.n_mels // spec.bands)
+
+
+def _by_undertone(spec: FbankSpec | DescriptorSpec, loads: str) -> tuple[str, str]:
+    """Return the same, with the source of what makes a window here, so that it is written once."""
+    module, names, count = _MAKES_A_WINDOW[type(spec)]
+    constants = re.findall(r"^[A-Z_]+\b.* = .*$", inspect.getsource(module), re.M)
+    functions = [features.window_starts, *(getattr(module, name) for name in names)]
+    settings = asdict(spec)
+    if isinstance(spec, DescriptorSpec):
+        settings["sizes"] = spec.sizes
+    begins = _SOURCE.format(
+        loads=loads,
+        sample_rate=spec.sample_rate,
+        constants="\n".join(constants),
+        functions="\n\n".join(map(inspect.getsource, functions)),
+    )
+    return begins, _OTHERS.format(
+        settings="".join(f"    {key}={value!r},\n" for key, value in settings.items()),
+        trim_db=spec.trim_db,
+        count=count,
+        length=round(spec.window_seconds * spec.sample_rate),
+    )
+
+
 _LOG_MEL = """\
 sound, rate = librosa.load(sys.argv[1], sr={sample_rate})
 sound, _ = librosa.effects.trim(sound, top_db={trim_db})
@@ -156,9 +183,46 @@ for window, start in zip(windows, starts):
     level = level.reshape({bands}, {step}, -1).mean(axis=1).T
     window[: len(level)] = level
 windows = windows.astype(np.float32)"""
-_BY_UNDERTONE = """\
-spec = bundle.read_card(".").features
-windows = features.windows(audio.read(sys.argv[1]), spec).values"""
+# Annotations name classes that are not there; so imported, they are not looked at.
+_SOURCE = """\
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from types import SimpleNamespace
+
+import librosa
+import numpy as np
+{loads}
+
+# Down to LABELS, the source of Undertone (MIT License, 2026, its authors). What it calls a spec
+# is made below.
+SAMPLE_RATE = {sample_rate}
+{constants}
+
+
+{functions}
+"""
+_OTHERS = """\
+spec = SimpleNamespace(
+{settings})
+sound, _ = librosa.load(sys.argv[1], sr=SAMPLE_RATE)
+sound, _ = librosa.effects.trim(sound, top_db={trim_db})
+starts = window_starts({count}, spec.frames) * spec.hop_length
+windows = np.stack([window(sound[start : start + {length}], spec) for start in starts])"""
+# The module, the functions of it that are needed, and how many frames a sound has.
+_MAKES_A_WINDOW = {
+    FbankSpec: (
+        fbank,
+        ("window", "log_mel", "_povey", "_filters", "_edges", "_mel"),
+        "max(1 + (len(sound) - LENGTH) // HOP, 1)",
+    ),
+    DescriptorSpec: (
+        descriptors,
+        ("window", "frame_by_frame", "_silence", "_decibels", "_delta"),
+        "1 + len(sound) // spec.hop_length",
+    ),
+}
 _RUNNING = {
     "onnx": (
         "import onnxruntime",
@@ -184,9 +248,6 @@ def readme(name: str, card: Card, format: Format, program: str) -> str:
     shape = " × ".join(map(str, spec.shape))
     labels = "\n".join(f"{index}. {label}" for index, label in enumerate(card.labels))
     how = _HOW[type(spec)]
-    needs = f"librosa and {_NEEDS[format]}"
-    if not isinstance(spec, FeatureSpec):
-        needs = f"{_NEEDS[format]}, and Undertone's own folder on the path,"
     return f"""\
 # {name}, as {_NETWORKS[format]}
 
@@ -198,7 +259,12 @@ its limits, is in `MODEL_CARD.md`.
 
 ## From sound to input
 
-{how.format(**asdict(spec), shape=shape, seconds=spec.window_seconds)}
+Mono at {spec.sample_rate} Hz: the mean of the channels, resampled. Silence at both ends, more than
+{spec.trim_db} dB below the loudest frame (of 2048 samples, every 512), is cut off.
+
+{how.format(**asdict(spec), seconds=spec.window_seconds)}
+
+The input is float32, windows × {shape}.{_STANDARDISED if card.mean else ""}
 
 All settings:
 
@@ -218,7 +284,7 @@ probabilities of a window. A recording's are the mean over its windows. If the l
 {_ONE if format == "litert" else ""}
 ## Example
 
-It needs {needs} and is called `python example.py talk.wav`.
+It needs librosa and {_NEEDS[format]}, and is called `python example.py talk.wav`.
 
 ```python
 {program}```
@@ -226,32 +292,50 @@ It needs {needs} and is called `python example.py talk.wav`.
 
 
 _LOG_MEL_IN_WORDS = """\
-Mono at {sample_rate} Hz. Silence at both ends, more than {trim_db} dB below the loudest frame, is
-cut off. A mel power spectrogram (Hann window of {n_fft} samples, every {hop_length} samples,
+A mel power spectrogram (Hann window of {n_fft} samples, every {hop_length} samples,
 {n_mels} bands after Slaney, frames centred) is cut into windows of {frames} frames
 ({seconds:.2f} s) that overlap by half; the last one ends with the sound. In each window by itself,
 power becomes decibels relative to the window's maximum, none lower than -{top_db}; neighbouring
-bands are averaged down to {bands}; a short window is filled up with -{top_db}. The input is
-float32, windows × {shape}."""
+bands are averaged down to {bands}; a short window is filled up with -{top_db}."""
 _FBANK_IN_WORDS = """\
-Mono at {sample_rate} Hz. Silence at both ends, more than {trim_db} dB below the loudest frame, is
-cut off. The rest is cut into windows of {seconds:.2f} s that overlap by half, each scaled to a peak
-of 1; of these, Kaldi's 80 log mel filter banks (25 ms every 10 ms, no dither), less their mean over
-the window, followed by zeros if the window is short. The input is float32, windows × {shape}.
-Undertone computes it: `ser_core.features.windows(clip, spec)`."""
+It is cut into windows of {frames} frames ({seconds:.2f} s) that overlap by half; the last one ends
+with the sound, or rather with the last frame that fits. Each window is scaled to a peak of 1 by
+itself. Of it, Kaldi's 80 log mel filter banks are taken, without dither:
+
+- frames of 400 samples every 160, only those that fit (snip-edges); a sound shorter than one is
+  followed by zeros;
+- each less its mean, then each sample less 0.97 times the one before it (pre-emphasis; the first
+  less 0.97 times itself), times Povey's window (Hann's, which ends with zeros, to the power 0.85);
+- the power spectrum of an FFT of 512; 80 triangles in mel, 1127 ln(1 + Hz / 700), from 20 Hz to
+  half the sample rate, not normalised;
+- the natural logarithm, of no less than 1.19e-7 (float32's epsilon).
+
+From each band, its mean over the window's frames is subtracted. A short window is followed by
+zeros, after that."""
 _DESCRIPTORS_IN_WORDS = """\
-Mono at {sample_rate} Hz. Silence at both ends, more than {trim_db} dB below the loudest frame, is
-cut off. The rest is cut into windows of {seconds:.2f} s that overlap by half, each scaled to a peak
-of 1; of these, the descriptors named below one after the other, as librosa computes them from a
-spectrogram of {n_fft} samples every {hop_length} (Hann window, frames centred): MFCC and log-mel of
-decibels relative to the window's maximum, none lower than -80; chroma and tonnetz with the tuning
-0; spectral contrast with 5 octaves; the slope of MFCC over nine frames. Statistics over a window's
-frames are pooled, if any are named; if not, a short window is filled up in front, with zeros
-(log-mel: -80). The input is float32, windows × {shape}. Undertone computes it:
-`ser_core.features.windows(clip, spec)`."""
+It is cut into windows of {frames} frames, one every {hop_length} samples ({seconds:.2f} s), that
+overlap by half; the last one ends with the sound. One of fewer than {n_fft} samples is followed by
+zeros up to these. Each window is scaled to a peak of 1 by itself. Of it, the descriptors named
+below are taken, one after the other, as librosa computes them from a spectrogram of {n_fft} samples
+every {hop_length} (Hann window, frames centred, zeros beyond the ends):
+
+- `log-mel`: {n_mels} mel bands of power, in decibels relative to the window's maximum, none lower
+  than -80;
+- `mfcc`: {n_mfcc} coefficients of such decibels, of {n_mels} bands, too;
+- `delta-mfcc`: their slope over nine frames; over as many, an odd number, as there are, if fewer;
+  zeros, if fewer than three;
+- `chroma`: of power, with the tuning 0; `tonnetz`: of that chroma;
+- `contrast`: of magnitude, not power, with 5 octaves; `rms`: of magnitude, too;
+- `zcr`: of the samples, in frames of {n_fft}.
+
+A full window has one frame more than {frames}, for they are centred: the last is cut off, after all
+that. Statistics over the window's frames are then pooled, if any are named below, one after the
+other; if none are, a short window is filled up in front, with zeros (log-mel: -80)."""
 _HOW = {
     FeatureSpec: _LOG_MEL_IN_WORDS,
     FbankSpec: _FBANK_IN_WORDS,
     DescriptorSpec: _DESCRIPTORS_IN_WORDS,
 }
+_STANDARDISED = """ The network standardises it itself, by `mean` and `sd` in
+`card.json`: whoever applied them before would do it twice."""
 _ONE = "\nThis network takes one window at a time; that is all that LiteRT can export.\n"

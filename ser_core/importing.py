@@ -18,7 +18,6 @@ from ser_core.recognizer import runs_dir
 MOST_BYTES = 250_000_000  # of an archive
 _MOST_UNPACKED = 1_000_000_000
 _PATIENCE = 120.0  # seconds, where swift takes one
-_MEMORY = 6_000_000_000  # bytes of address space, where swift takes less than a third
 _SCRATCH = ".importing-"
 _SUFFIXES = {Path(name).suffix for name in inspection.NAMES}
 
@@ -95,7 +94,7 @@ def take_in_apart(file: BinaryIO, called: str, *, name: str | None = None) -> st
                 shutil.copyfileobj(file, opened)
             command = ["models", "import", str(copy), "--scratch", scratch, "--json"]
             command += ["--name", name] if name else []
-            printed = apart.run(*command, seconds=_PATIENCE, most_bytes=_MEMORY)
+            printed = apart.run(*command, seconds=_PATIENCE, most_bytes=apart.STRANGERS_MEMORY)
     except OSError as error:
         raise shelf.ShelfError(
             f"there is no room to unpack it on the server ({error.strerror})"

@@ -1,5 +1,7 @@
 import os
 import re
+import runpy
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -9,11 +11,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_core import audio, bundle, export
+from ser_core import apart, audio, bundle, export, features, shelf
 from ser_core.descriptors import DescriptorSpec
 from ser_core.errors import UndertoneError
+from ser_core.fbank import FbankSpec
+from ser_core.features import FeatureSpec
 from ser_core.recognizer import Recognizer, find_model, model_folders
-from tests.helpers import ROOT, speech_like
+from tests.helpers import speech_like
+from tests.test_descriptors import EVERY
 
 FILES = {"keras": "model.keras", "onnx": "model.onnx", "litert": "model.tflite"}
 
@@ -24,12 +29,12 @@ def unpacked(file, folder, model="swift"):
     return folder / model
 
 
-def answer(folder, recording, path="") -> tuple[str, dict[str, float]]:
-    """What the example of an export says of a recording, with a folder on Python's path or none."""
+def answer(folder, recording) -> tuple[str, dict[str, float]]:
+    """What the example of an export says of a recording, far from Undertone."""
     told = subprocess.run(
         [sys.executable, "example.py", recording],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(path)},
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
         capture_output=True,
         text=True,
     )
@@ -38,13 +43,13 @@ def answer(folder, recording, path="") -> tuple[str, dict[str, float]]:
     return first, {label: float(share) for label, share in (row.split() for row in rows)}
 
 
-@pytest.mark.parametrize(
-    ("model", "format"), [*(("swift", format) for format in FILES), ("deep", "onnx")]
-)
-def test_the_example_runs_and_answers_as_the_app_does(tmp_path, model, format):
+def check_example(model, format, tmp_path):
+    """Have the example of an export answer, and compare it with the app."""
     file = tmp_path / "model.zip"
     file.write_bytes(export.as_bytes(model, format))
     folder = unpacked(file, tmp_path, model)
+    assert "import ser_core" not in (program := (folder / "example.py").read_text("utf-8"))
+    assert "from ser_core" not in program
     recognizer = Recognizer.from_name(model)
     for name, samples in {
         "short": speech_like(1.3, 200.0),
@@ -53,12 +58,73 @@ def test_the_example_runs_and_answers_as_the_app_does(tmp_path, model, format):
         recording = tmp_path / f"{name}.wav"
         soundfile.write(recording, samples, audio.SAMPLE_RATE)
         expected = recognizer.predict(audio.read(recording))
-        # Kaldi's filter banks are Undertone's to compute, as the README there says.
-        sure, shares = answer(folder, recording, ROOT if model == "deep" else "")
+        sure, shares = answer(folder, recording)
         assert list(shares) == list(expected.probabilities), "in the order of the labels"
         for label, share in expected.probabilities.items():
             assert shares[label] == pytest.approx(share, abs=2e-3)
         assert (sure == "sure") == (expected.confidence >= recognizer.card.threshold)
+
+
+@pytest.mark.parametrize(
+    ("model", "format"), [*(("swift", format) for format in FILES), ("deep", "onnx")]
+)
+def test_the_example_runs_and_answers_as_the_app_does(tmp_path, model, format):
+    check_example(model, format, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def recurrent(tmp_path_factory):
+    """A folder of runs with one model, an LSTM over descriptors as it is before it is trained."""
+    from ser_core import networks, recipe
+
+    loaded = recipe.load("lstm")
+    values = loaded.features.shape[1]
+    scale = networks.Scale(np.full(values, -5.0), np.full(values, 20.0))
+    network = networks.build(loaded, scale)
+    card = replace(
+        bundle.read_card(find_model("swift")),
+        labels=loaded.labels,
+        features=loaded.features,
+        temperature=0.05,  # or all would be about as likely, whatever is heard
+        mean=tuple(scale.mean.tolist()),
+        sd=tuple(scale.sd.tolist()),
+        files={},
+    )
+    runs = tmp_path_factory.mktemp("recurrent")
+    size = network.output["embedding"].shape[1]
+    bundle.save(network, card, runs / "lstm" / "model", population=np.zeros(size))
+    return runs
+
+
+@pytest.mark.parametrize("format", ["onnx", "litert"])
+def test_so_does_that_of_a_model_over_descriptors(recurrent, tmp_path, monkeypatch, format):
+    monkeypatch.setenv("SER_RUNS_DIR", str(recurrent))
+    check_example("lstm", format, tmp_path)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 1.3, 9.0])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        FeatureSpec(),
+        FbankSpec(kind="fbank"),
+        DescriptorSpec(names=EVERY),
+        DescriptorSpec(names=("zcr", "mfcc"), frames=40, pooled=("mean", "sd", "min", "max")),
+    ],
+    ids=["log-mel", "fbank", "descriptors", "pooled"],
+)
+def test_the_example_sees_what_undertone_sees(tmp_path, monkeypatch, spec, seconds):
+    card = replace(bundle.read_card(find_model("swift")), features=spec)
+    program = export.example(card, "onnx").partition("network = ")[0]
+    (tmp_path / "example.py").write_text(program, "utf-8")
+    recording = tmp_path / "talk.wav"
+    sound = np.concatenate([np.zeros(8000, np.float32), speech_like(seconds)])
+    soundfile.write(recording, np.stack([sound, 0.5 * sound], axis=1), audio.SAMPLE_RATE)
+    monkeypatch.setattr(sys, "argv", ["example.py", str(recording)])
+    theirs = runpy.run_path(str(tmp_path / "example.py"))["windows"]
+    ours = features.windows(audio.read(recording), spec).values
+    assert theirs.dtype == ours.dtype == np.float32
+    np.testing.assert_allclose(theirs, ours, rtol=1e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("format", ["keras", "onnx"])
@@ -79,34 +145,28 @@ def test_the_readme_describes_what_goes_in_and_what_comes_out(tmp_path, format):
     ).read_bytes()
 
 
-def test_descriptors_are_computed_by_undertone(tmp_path):
-    """The example of a model that sees other features than log-mels, with a network of our own."""
-    from onnx import TensorProto, helper, numpy_helper, save
+def test_the_readme_says_how_descriptors_are_made_and_who_standardises_them():
+    spec = DescriptorSpec(names=("mfcc", "zcr"), pooled=("mean", "sd"), n_mfcc=13, n_mels=64)
+    card = replace(bundle.read_card(find_model("swift")), features=spec, mean=(0.0,), sd=(1.0,))
+    said = " ".join(export.readme("toy", card, "onnx", "").split())
+    assert "with the tuning 0" in said and '"n_mfcc": 13' in said and "of 64 bands, too" in said
+    assert "`card.json`: whoever applied them before would do it twice" in said
+    assert f"licence of the weights: {card.licence}." in said
+    assert "twice" not in export.readme("toy", replace(card, mean=(), sd=()), "onnx", "")
 
-    spec = DescriptorSpec(names=("mfcc", "zcr"), pooled=("mean", "sd"), n_mfcc=13)
-    card = replace(
-        bundle.read_card(find_model("swift")), labels=("happy", "sad"), features=spec, files={}
-    )
-    weights = np.random.default_rng(0).normal(0, 0.01, (*spec.shape, 2)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["window", "weights"], ["logits"])],
-        "toy",
-        [helper.make_tensor_value_info("window", TensorProto.FLOAT, ["n", *spec.shape])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 2])],
-        [numpy_helper.from_array(weights, "weights")],
-    )
-    opset = [helper.make_opsetid("", 15)]
-    save(helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "model.onnx")
-    bundle.write_card(card, tmp_path)
-    (tmp_path / "example.py").write_text(
-        f"import sys; sys.path.append({str(ROOT)!r})\n" + export.example(card, "onnx")
-    )
-    soundfile.write(tmp_path / "talk.wav", speech_like(), audio.SAMPLE_RATE)
-    _, shares = answer(tmp_path, "talk.wav")
-    assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
-    said = export.readme("toy", card, "onnx", "")
-    assert "ser_core.features.windows" in said and '"n_mfcc": 13' in said
-    assert "tuning\n0" in said and f"licence of the weights: {card.licence}." in said
+
+def test_the_readme_says_how_filter_banks_are_made():
+    said = export.readme("deep", bundle.read_card(find_model("deep")), "onnx", "")
+    for word in ("snip-edges", "0.97", "Povey", "from 20 Hz", "1.19e-7", "mean of the channels"):
+        assert word in said
+
+
+def test_what_was_imported_is_exported_with_a_limit_of_memory(runs, monkeypatch):
+    shutil.copytree(find_model("swift"), runs / "mine" / "model")
+    (runs / "mine" / shelf.IMPORTED).write_text("{}")
+    monkeypatch.setattr(apart, "STRANGERS_MEMORY", 50_000_000)
+    with pytest.raises(UndertoneError, match="it failed"):
+        export.as_bytes("mine", "litert")
 
 
 def test_a_whole_folder_is_exported(tmp_path):
@@ -141,8 +201,6 @@ def test_what_cannot_be_exported_is_a_sentence(tmp_path, name, format, file, say
 
 
 def test_a_damaged_model_is_not_passed_on(tmp_path, monkeypatch):
-    import shutil
-
     monkeypatch.setenv("SER_RUNS_DIR", str(tmp_path))
     copy = shutil.copytree(find_model("swift"), tmp_path / "mine" / "model")
     (copy / "model.keras").write_bytes(b"damaged")
