@@ -28,7 +28,7 @@ from tests.containers import (
     repeated,
     sample_table,
 )
-from tests.test_audio import encode, mux, png, tone, wav, with_cover
+from tests.sounds import encode, mux, png, tone, wav, with_cover
 
 
 def ordinary() -> dict[str, bytes]:

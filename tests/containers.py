@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import av
 
-from tests.test_audio import encode, mux, tone
+from tests.sounds import encode, mux, tone
 
 HUGE = 2**31
 LONG = 3 * 3_600  # seconds: longer than what is read

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from ser_core import audio, decoder
 from tests import bad_files, containers
 from tests.helpers import ROOT
-from tests.test_audio import assert_sound, mux, tone
+from tests.sounds import assert_sound, mux, tone
 
 ORDINARY = bad_files.ordinary()
 
