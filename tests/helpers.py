@@ -13,6 +13,8 @@ from ser_core.changes import Source
 
 ROOT = Path(__file__).parent.parent
 
+# Recordings are learned from as they are alone.
+PLAIN = tuple(f"augmentation.{kind}=[]" for kind in ("speeds", "noises", "hums", "lines", "rooms"))
 # The swift recipe, made small enough to learn the toy corpus in seconds.
 TOY = (
     'labels=["neutral", "happy", "sad", "angry"]',
@@ -21,7 +23,7 @@ TOY = (
     "network.averaged_frames=1",
     "network.filters=[16, 16]",
     "network.pooling=[4, 4]",
-    *(f"augmentation.{kind}=[]" for kind in ("speeds", "noises", "hums", "lines", "rooms")),
+    *PLAIN,
     "network.lstm_units=8",
     "network.embedding=16",
     "network.dropout=0.0",

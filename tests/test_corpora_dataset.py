@@ -16,12 +16,12 @@ from ser_core.corpora import crema_d, install, ready_made
 from ser_core.corpora.download import Http
 from ser_core.corpora.sources import GitLfs
 from ser_core.errors import UndertoneError
-from tests.helpers import speech_like
+from tests.helpers import PLAIN, speech_like
 
 SPEC = features.FeatureSpec()
 SMALL = (
     'labels=["neutral", "happy", "sad", "angry"]',
-    "augmentation.speeds=[]",
+    *PLAIN,
     "data.corpus=ravdess",
     "training.teacher=0",
     "training.validation_speakers=2",

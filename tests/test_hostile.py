@@ -174,7 +174,7 @@ def decode(data, max_seconds):
     while True:
         pass
 
-decoder._SECONDS, audio.decode_rare = 0, decode
+decoder._SECONDS, decoder._BYTES_A_SECOND, audio.decode_rare = 0, 1_000_000, decode
 ours, theirs = socket.socketpair()
 child = os.fork()
 if not child:
