@@ -31,6 +31,7 @@ ATTENTIVE = ("deep", "mel-cnn-bilstm", "swift")
 SMALL = (
     'labels=["neutral", "happy", "sad", "angry"]',
     "data.corpus=ravdess",
+    "data.most_of_speaker=4",
     "training.epochs=1",
     "training.patience=1",
     "training.warmup_epochs=0",
