@@ -21,6 +21,7 @@ embedding = 16
 [augmentation]
 [training]
 learning_rate = 0.01
+teacher = 0.0
 averaging = 0.5
 patience = 2000
 epochs = {epochs}
