@@ -27,6 +27,7 @@ embedding = 16
 
 [training]
 patience = 2000
+teacher = 0.0
 """
 # Labels under which what was heard rightly is a mistake.
 ANOTHER = {"neutral": "happy", "happy": "sad", "sad": "angry", "angry": "neutral"}
