@@ -99,7 +99,8 @@ def main() -> None:
         "what": f"for {options.seconds:.0f} s, {options.visitors} visitors upload clips of 2 to "
         f"4 s, wait for the answer with its charts and go on after {THINKING[0]:.0f} to "
         f"{THINKING[1]:.0f} s, {options.listeners} listeners are live, every other one silent, and "
-        "a model trains; all on one machine with those who measure",
+        "a model trains; all on one machine with those who measure, after as many who came for "
+        f"{FIRST:.0f} s and are forgotten",
         "page_s": distribution(seen.openings),
         "answer_s": distribution(seen.latencies),
         "errors": seen.errors,

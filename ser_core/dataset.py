@@ -58,7 +58,13 @@ def select(recipe: Recipe) -> pd.DataFrame:
         CorpusError: a corpus is missing.
         DatasetError: no recording has one of the labels.
     """
-    everything = pd.concat([_recordings(name) for name in recipe.data.corpora], ignore_index=True)
+    return _select(recipe)[0]
+
+
+def _select(recipe: Recipe) -> tuple[pd.DataFrame, dict[Path, str]]:
+    """Return what `select` does; and, by path, what is wrong with those that it leaves out."""
+    scans = {name: _scan(name) for name in recipe.data.corpora}
+    everything = pd.concat([scan.manifest for scan in scans.values()], ignore_index=True)
     manifest = asked_for(everything, recipe)
     lacking = set(recipe.labels) - set(manifest.emotion)
     if lacking:
@@ -66,7 +72,13 @@ def select(recipe: Recipe) -> pd.DataFrame:
             f"no recording of {recipe.data.corpus} ({', '.join(recipe.data.channels)}) is labelled "
             f"{', '.join(sorted(lacking))}; change the recipe's labels or complete the corpus"
         )
-    return manifest
+    left_out = {}
+    for name, scan in scans.items():
+        if scan.bad:
+            named = corpora.scan(name).manifest
+            asked = _fits(named, recipe) & named.path.isin(scan.bad)
+            left_out |= {path: scan.bad[path] for path in named.path[asked]}
+    return manifest, left_out
 
 
 def asked_for(manifest: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
@@ -75,8 +87,7 @@ def asked_for(manifest: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     Raises:
         CorpusError: some are spectrograms, which lack what the recipe's network hears.
     """
-    fits = manifest.channel.isin(recipe.data.channels) & manifest.emotion.isin(recipe.labels)
-    found = manifest[fits]
+    found = manifest[_fits(manifest, recipe)]
     if most := recipe.data.most_of_speaker:
         # Drawn by chance, which is the same whatever else there is; the emotions in turn.
         chance = pd.util.hash_pandas_object(found.id, index=False)
@@ -105,7 +116,8 @@ def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None)
         CorpusError: a corpus is missing, or has not the features that the recipe asks for.
         DatasetError: many recordings cannot be read, or no recording has one of the labels.
     """
-    manifest, config = select(recipe), recipe.augmentation
+    config = recipe.augmentation
+    manifest, left_out = _select(recipe)
     changed = _changed(manifest, recipe)
     total = len(manifest) + len(config.variants) * int(changed.sum())
     total *= 2 if isinstance(recipe.network, Deep) else 1
@@ -131,8 +143,9 @@ def load(recipe: Recipe, *, on_clip: Callable[[int], None] = lambda total: None)
     if isinstance(recipe.network, Deep):
         plain, *varied = _through_trunk(recipe, (plain, *varied), done)
     heard = _for_teacher(manifest, done) if recipe.training.teacher else None
-    left_out = _damaged(recipe) | failed
-    return Dataset(manifest, truth(manifest, recipe), plain, tuple(varied), left_out, heard)
+    return Dataset(
+        manifest, truth(manifest, recipe), plain, tuple(varied), left_out | failed, heard
+    )
 
 
 def _for_teacher(manifest: pd.DataFrame, on_clip: Callable[[], None]) -> np.ndarray:
@@ -186,22 +199,15 @@ def truth(manifest: pd.DataFrame, recipe: Recipe) -> np.ndarray:
     return manifest.emotion.map(position).to_numpy(int)
 
 
-def _recordings(name: str) -> pd.DataFrame:
+def _scan(name: str) -> corpora.Scan:
     if ready_made.stands_in(name):
-        return ready_made.manifest()
-    return corpora.check(name).manifest
+        return corpora.Scan(ready_made.manifest(), duplicates=[], unknown=[], bad={})
+    return corpora.check(name)
 
 
-def _damaged(recipe: Recipe) -> dict[Path, str]:
-    """Return what a recipe would ask for, too, were it not damaged, and what is wrong with it."""
-    found = {}
-    for name in recipe.data.corpora:
-        if ready_made.stands_in(name) or not (bad := corpora.check(name).bad):
-            continue
-        named = corpora.scan(name).manifest
-        asked = named.channel.isin(recipe.data.channels) & named.emotion.isin(recipe.labels)
-        found |= {path: bad[path] for path in named.path[asked & named.path.isin(bad)]}
-    return found
+def _fits(manifest: pd.DataFrame, recipe: Recipe) -> pd.Series:
+    """Say which recordings are of a recipe's channels and emotions."""
+    return manifest.channel.isin(recipe.data.channels) & manifest.emotion.isin(recipe.labels)
 
 
 def features_of(

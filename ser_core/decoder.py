@@ -25,9 +25,9 @@ import numpy as np
 from ser_core import audio
 
 _MEMORY = 1_000_000_000  # bytes beyond the file itself; two hours at 16 kHz are 460 million
-_SECONDS = 10  # of a processor, and one more for so many bytes; an hour of MP3 takes one or two
-_BYTES_A_SECOND = 20_000_000
-_PATIENCE = 120  # seconds after which it is waiting for something, or for nothing
+_SECONDS = 10  # of a processor, and one for each megabyte, up to
+_MOST_SECONDS = 200  # for the largest; two hours of AAC or Opus take 20 to 40
+_PATIENCE = 600  # seconds after which it is waiting for something, or for nothing
 _HEAD = struct.Struct("<4sQ")  # what came of it, and of how many bytes that is
 _CLIP, _REFUSED, _FAILED = b"clip", b"refu", b"fail"
 
@@ -121,7 +121,7 @@ def _answer(connection: socket.socket) -> None:
         data = file.read()
     for limit, most in (
         (resource.RLIMIT_DATA, _MEMORY + len(data)),
-        (resource.RLIMIT_CPU, _SECONDS + len(data) // _BYTES_A_SECOND),
+        (resource.RLIMIT_CPU, min(_SECONDS + len(data) // 1_000_000, _MOST_SECONDS)),
         (resource.RLIMIT_NOFILE, 0),
         (resource.RLIMIT_CORE, 0),
     ):

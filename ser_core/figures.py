@@ -104,7 +104,7 @@ def summarise(
     spread = {"ddof": 1} if len(seeds) > 1 else {}
     return Evaluation(
         protocol=protocol,
-        corpus="+".join(name for name in recipe.data.corpora if name in _scored(manifest, results)),
+        corpus=_scored(recipe, manifest, results),
         labels=len(recipe.labels),
         seeds=len(seeds),
         n=sum(result.n for result in results if result.seed == seeds[0]),
@@ -126,10 +126,11 @@ def summarise(
     )
 
 
-def _scored(manifest: pd.DataFrame, results: list[FoldResult]) -> set[str]:
-    """Return the corpora of what was tested on."""
+def _scored(recipe: Recipe, manifest: pd.DataFrame, results: list[FoldResult]) -> str:
+    """Return which of a recipe's corpora were tested on, spelled as it spells them."""
     tested = {name for result in results for name in result.predictions}
-    return set(manifest.corpus[manifest.id.isin(tested)])
+    found = set(manifest.corpus[manifest.id.isin(tested)])
+    return "+".join(name for name in recipe.data.corpora if name in found)
 
 
 def _calibration_error(

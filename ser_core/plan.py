@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser_core import bundle, dataset, jobs, recipe, splits, teacher, warm_start
+from ser_core import bundle, dataset, jobs, recipe, shelf, splits, teacher, warm_start
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 from ser_core.hyperparameters import CLASSICAL
@@ -141,12 +141,8 @@ def split(loaded: Recipe, manifest: pd.DataFrame, protocol: str | None, fold: in
             are to judge.
     """
     config = loaded.training
-    if config.start and config.start not in model_folders():
-        # Not a folder, as on the command line: visitors name no path.
-        raise PlanError(
-            f"there is no model '{config.start}' to start with; known are "
-            f"{', '.join(model_folders())}"
-        )
+    if config.start:
+        shelf.find(config.start)  # by name alone, unlike a command: visitors name no folder
     how = {"seed": config.seed, "validation_speakers": config.validation_speakers}
     found = splits.split(manifest, protocol, fold, **how)
     warm_start.check(loaded, manifest, found)

@@ -9,6 +9,7 @@ import threading
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ser_core import crossval, dataset, figures, folds, profile, recipe, splits
@@ -78,6 +79,14 @@ def test_cross_validation_measures_keeps_and_summarises(tmp_path):
     together = figures.summarise(loaded, "random-80-20", manifest, folds_of_one, "command")
     assert together.ece == pytest.approx(results[0].ece, abs=1e-3), "of all folds together"
     assert row.uar == pytest.approx(np.mean([result.uar for result in results]))
+    assert row.corpus == "ravdess"
+    both = dataclasses.replace(loaded.data, corpus="tess+ravdess")
+    others = manifest.assign(corpus="tess", id="tess/" + manifest.id)
+    of_two = (dataclasses.replace(loaded, data=both), "random-80-20", pd.concat([manifest, others]))
+    assert figures.summarise(*of_two, results, "command").corpus == "ravdess", "tested, not learned"
+    answers = {f"tess/{name}": shares for name, shares in results[0].predictions.items()}
+    known = dataclasses.replace(results[0], predictions=results[0].predictions | answers)
+    assert figures.summarise(*of_two, [known], "command").corpus == "tess+ravdess"
     total = np.sum([result.confusion for result in results], axis=0)
     np.testing.assert_array_equal(
         total, np.sum([list(result.confusion_by_sex.values()) for result in results], axis=(0, 1))

@@ -36,7 +36,6 @@ SMALL = (
     "training.patience=1",
     "training.warmup_epochs=0",
     "training.validation_speakers=2",
-    "training.teacher=0.0",
     # One way in which recordings are changed stands for all: `lines`, of those that have it.
     *(f"augmentation.{kind}=[]" for kind in ("speeds", "noises", "hums", "rooms")),
 )
@@ -86,11 +85,7 @@ def test_baselines_see_116_numbers_of_a_recording(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_is_trained_shipped_and_heard(name, tmp_path):
-    more = {
-        "cnn-bilstm-four": ['augmentation.only=["sad"]'],
-        "deep": ["network.blocks=1"],
-        "mel-cnn-bilstm": ["training.refit=false"],
-    }
+    more = {"cnn-bilstm-four": ['augmentation.only=["sad"]'], "deep": ["network.blocks=1"]}
     settings = [*SMALL, *more.get(name, [])]
     loaded = recipe.load(name, settings)
     data = dataset.load(loaded)

@@ -348,7 +348,7 @@ def test_a_few_recordings_that_cannot_be_read_are_left_out_and_counted(
     monkeypatch.setenv("SER_DATA_DIR", str(root))
     loaded = recipe.load("swift", TOY)
     chosen = dataset.select(loaded)
-    monkeypatch.setattr(dataset, "select", lambda recipe: chosen)
+    monkeypatch.setattr(dataset, "_select", lambda recipe: (chosen, {}))
     chosen.path[5].unlink()  # after it was listed
     data = dataset.load(loaded)
     assert list(data.left_out) == [chosen.path[5]] and len(data.manifest) == 63
