@@ -208,7 +208,9 @@ def _card(model: Model) -> None:
     if model.origin is Origin.IMPORTED:  # a stranger's words
         st.code(text, language=None, wrap_lines=True)
     else:
-        st.markdown(re.sub("^#", "###", text, flags=re.MULTILINE))
+        # In a frame of its own, within which a phone moves tables that are wider than itself.
+        with st.container(height=640):
+            st.markdown(re.sub("^#", "###", text, flags=re.MULTILINE))
 
 
 def _own_test(model: Model) -> None:

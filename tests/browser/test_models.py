@@ -104,3 +104,7 @@ def test_everything_is_readable_and_nothing_is_cut_off(browser, app, scheme, vie
     texts = page.locator(".main-svg .xtick text, .main-svg .textpoint text")
     colours = set(texts.evaluate_all("all => all.map(text => getComputedStyle(text).fill)"))
     assert colours and min(contrast(colour, ground) for colour in colours) >= 4.5
+    page.get_by_role("tab", name="The whole card").click()
+    expect(page.get_by_role("heading", name="Robustness")).to_be_visible()
+    settle(page)
+    assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
