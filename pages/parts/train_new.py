@@ -267,7 +267,7 @@ def _test(loaded: Recipe, manifest: pd.DataFrame) -> tuple[str | None, int]:
     protocol = one.selectbox(
         "Which people",
         fit,
-        format_func=lambda name: f"{protocol_in_words(name, PROTOCOLS)} ({name})",
+        format_func=lambda name: protocol_in_words(name, PROTOCOLS),
         key=f"train-protocol-{'+'.join(fit)}",
         persist_state="session",
     )
@@ -279,6 +279,7 @@ def _test(loaded: Recipe, manifest: pd.DataFrame) -> tuple[str | None, int]:
         key=f"train-fold-{protocol}",
         persist_state="session",
     )
+    st.caption(f"That is the protocol {protocol}.")
     return protocol, fold
 
 

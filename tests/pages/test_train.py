@@ -578,6 +578,18 @@ def test_a_damaged_run_gets_a_sentence_and_can_be_deleted(finished, train):
     assert not finished.exists()
 
 
+def test_who_is_kept_aside_is_said_in_words_and_by_the_protocols_name(
+    train, whole_ravdess, monkeypatch
+):
+    monkeypatch.setenv("SER_DATA_DIR", str(whole_ravdess))
+    train.run()
+    (choice,) = (each for each in train.selectbox if each.label == "Which people")
+    assert choice.options[0] == "Unseen speakers, 5 folds of RAVDESS actors"
+    assert "That is the protocol ravdess-5fold." in words(train)
+    choice.select("ravdess-6fold").run()
+    assert "That is the protocol ravdess-6fold." in words(train)
+
+
 def test_what_was_measured_beforehand_is_shown_at_once(train, tmp_path):
     systems = [SYSTEM | {"ravdess-5fold": NEW | {"uar": 0.35}}]
     (tmp_path / "systems.json").write_text(json.dumps(systems))
