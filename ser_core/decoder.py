@@ -26,7 +26,7 @@ from ser_core import audio
 
 _MEMORY = 1_000_000_000  # bytes beyond the file itself; two hours at 16 kHz are 460 million
 _SECONDS = 10  # of a processor, and one for each megabyte, up to
-_MOST_SECONDS = 200  # for the largest; two hours of AAC or Opus take 20 to 40
+_MOST_SECONDS = 200  # for the largest; two hours of AAC or Opus take 5 to 40
 _PATIENCE = 600  # seconds after which it is waiting for something, or for nothing
 _HEAD = struct.Struct("<4sQ")  # what came of it, and of how many bytes that is
 _CLIP, _REFUSED, _FAILED = b"clip", b"refu", b"fail"
