@@ -8,6 +8,7 @@ ASSETS = Path(__file__).parent / "assets"
 
 st.set_page_config(page_title="Undertone", page_icon=str(ASSETS / "icon.svg"))
 st.logo(str(ASSETS / "logo.svg"), size="large")
+st.html(ASSETS / "style.css")
 page = st.navigation(
     [
         st.Page(

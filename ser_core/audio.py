@@ -1,6 +1,7 @@
 """Decodes any recording into a clip the models can hear."""
 
 import io
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -50,6 +51,8 @@ _BLOCK = 1 << 17  # samples over all channels decoded at a time
 # the channels is costly to resample.
 _MOST_SAMPLES = 7_200 * 48_000 * 4
 _LEAST_CHANNELS = 3
+_SECONDS = 8  # of a processor that decoding takes at most, and two for each megabyte, up to
+_MOST_SECONDS = 200  # for the largest; two hours of AAC or Opus take 5 to 40
 _TRIM_HOP = 512  # librosa's default; its frames of 2048 samples are four hops long
 
 
@@ -211,15 +214,23 @@ def _too_long(max_seconds: float) -> AudioError:
     )
 
 
+def seconds_for(data: bytes) -> float:
+    """Return how many seconds of a processor a file may take to decode."""
+    return min(_SECONDS + 2e-6 * len(data), _MOST_SECONDS)
+
+
 def _mono(
     decoder: Callable[[bytes], Iterator[tuple[int, np.ndarray]]],
     data: bytes,
     max_seconds: float,
     channel: int | None = None,
+    until: float | None = None,
 ) -> np.ndarray:
+    until = until or time.thread_time() + seconds_for(data)
     downmix = _Downmix(channel)
     sound = bytearray()  # grows in place, where joining pieces at the end would take twice as much
-    for piece in _resample((rate, downmix(block)) for rate, block in _bounded(decoder(data))):
+    blocks = _bounded(decoder(data), until)
+    for piece in _resample((rate, downmix(block)) for rate, block in blocks):
         sound += piece.data
         if len(sound) > max_seconds * SAMPLE_RATE * 4:
             raise _too_long(max_seconds)
@@ -228,16 +239,22 @@ def _mono(
     if not downmix.finite:
         raise AudioError("no sample of the recording is a number; export it again")
     if channel is None and downmix.cancelled:
-        return _mono(decoder, data, max_seconds, int(downmix.power.argmax()))
+        return _mono(decoder, data, max_seconds, int(downmix.power.argmax()), until)
     return np.frombuffer(sound, np.float32)
 
 
-def _bounded(blocks: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield blocks, `(n, channels)` with their rates, until there are too many samples in all."""
+def _bounded(
+    blocks: Iterable[tuple[int, np.ndarray]], until: float
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield blocks, `(n, channels)` with their rates, while they are not too much.
+
+    That is a number of samples in all, and a time by `time.thread_time`, which stands still while
+    others have the processor.
+    """
     samples = 0
     for rate, block in blocks:
         samples += len(block) * max(_LEAST_CHANNELS, block.shape[1])
-        if samples > _MOST_SAMPLES:
+        if samples > _MOST_SAMPLES or time.thread_time() > until:
             raise AudioError(
                 f"to decode so much sound ({block.shape[1]} channels at {rate} Hz) takes too long; "
                 "export the recording again at 16000 Hz in mono, or cut it into pieces"

@@ -1,10 +1,11 @@
 """Lets FFmpeg decode in a process of its own, which may die of it.
 
 FFmpeg believes what a file says about itself: 10 kB that announced 80 million samples took 3 GB,
-and every further track of the kind as much again. Here a file may take `_MEMORY` and `_SECONDS`,
-and can open no other file and no socket. The process is forked from one that has FFmpeg loaded
-(48 MB), which doubles the time that an MP3 or an M4A of 4 s takes (19 ms instead of 9, see
-`benchmarks.decode`), where one begun anew takes 150 ms more.
+and every further track of the kind as much again. Here a file may take `_MEMORY`, and a processor
+for somewhat longer than `audio.seconds_for` says, and can open no other file and no socket. The
+process is forked from one that has FFmpeg loaded (48 MB), which doubles the time that an MP3 or an
+M4A of 4 s takes (19 ms instead of 9, see `benchmarks.decode`), where one begun anew takes 150 ms
+more.
 
     python -m ser_core.decoder DESCRIPTOR     is that process
 """
@@ -25,8 +26,6 @@ import numpy as np
 from ser_core import audio
 
 _MEMORY = 1_000_000_000  # bytes beyond the file itself; two hours at 16 kHz are 460 million
-_SECONDS = 10  # of a processor, and one for each megabyte, up to
-_MOST_SECONDS = 200  # for the largest; two hours of AAC or Opus take 5 to 40
 _PATIENCE = 600  # seconds after which it is waiting for something, or for nothing
 _HEAD = struct.Struct("<4sQ")  # what came of it, and of how many bytes that is
 _CLIP, _REFUSED, _FAILED = b"clip", b"refu", b"fail"
@@ -121,7 +120,8 @@ def _answer(connection: socket.socket) -> None:
         data = file.read()
     for limit, most in (
         (resource.RLIMIT_DATA, _MEMORY + len(data)),
-        (resource.RLIMIT_CPU, min(_SECONDS + len(data) // 1_000_000, _MOST_SECONDS)),
+        # Whatever does not hang, `audio` refuses before that, in a better sentence.
+        (resource.RLIMIT_CPU, int(audio.seconds_for(data)) + 2),
         (resource.RLIMIT_NOFILE, 0),
         (resource.RLIMIT_CORE, 0),
     ):

@@ -122,8 +122,8 @@ if sys.argv[1] == "full":
 app = AppTest.from_file("app.py", default_timeout=600).run()
 app.file_uploader[0].upload("talk.wav", wav(speech_like())).run()
 assert app.header and not app.error and not app.exception, (app.error, app.exception)
-for page in ("live", "explore", "train", "models", "about"):
-    app.switch_page(f"pages/{page}.py").run()
+for page in pathlib.Path("pages").glob("*.py"):
+    app.switch_page(str(page)).run()
     assert app.title and not app.exception and not app.error, (page, app.error, app.exception)
 app.switch_page("pages/models.py").run()
 app.selectbox(key="look-at").select("swift").run()

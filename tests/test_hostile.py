@@ -135,9 +135,10 @@ def test_every_bad_file_gives_an_answer_or_a_sentence(tmp_path, subtests):
     assert len(answers) == len(files)
     for name, (said, took, work) in answers.items():
         assert said == "swift" or "\n" not in said and 20 < len(said) < 200, name
-        # Ten seconds at most, by a clock that stands still while others have the processor. What
-        # FFmpeg does elsewhere is not on that clock; there, the decoder sees to it.
-        assert work < 10 and took < 60, name
+        # What is refused takes ten seconds at most, by a clock that stands still while others have
+        # the processor. What FFmpeg does elsewhere is not on that clock; there, the decoder sees
+        # to it, unless it waits for something.
+        assert (work < 10 or said == "swift") and took < decoder._PATIENCE / 2, name
     assert memory < 1e9
     # What is only called by a wrong name, or damaged a little, is heard nevertheless.
     answered = [name for name, (said, *_) in answers.items() if said == "swift"]
@@ -152,7 +153,7 @@ def test_every_bad_file_gives_an_answer_or_a_sentence(tmp_path, subtests):
 SAID = {
     "2 h.flac": "swift",
     "3 h.flac": "longer than 120 minutes",
-    "3 h.m4a": "longer than 120 minutes",
+    "3 h.m4a": "cut it into pieces",  # too long or, on a slow machine, too slow
     "3 h.opus.ogg": "longer than 120 minutes",
     "655 kHz, 8 channels.flac": "takes too long; export the recording again",
     "3 h, 1 Hz.flac": "the sampling rate is 1 Hz",
@@ -174,7 +175,7 @@ def decode(data, max_seconds):
     while True:
         pass
 
-decoder._SECONDS, decoder._MOST_SECONDS, audio.decode_rare = 0, 3, decode
+audio._SECONDS, audio._MOST_SECONDS, audio.decode_rare = 0, 1, decode
 ours, theirs = socket.socketpair()
 child = os.fork()
 if not child:
@@ -187,9 +188,9 @@ assert ours.recv(1) == b"", "no answer"
 _, how, used = os.wait4(child, 0)
 print(os.WTERMSIG(how), used.ru_utime + used.ru_stime)
 """
-    for megabytes, seconds in ((1, 1), (2, 2), (9, 3)):
+    for size, seconds in ((200_000, 2), (500_000, 3), (9_000_000, 3)):
         how, used = subprocess.run(
-            [sys.executable, "-c", hang, str(megabytes * 1_000_000)],
+            [sys.executable, "-c", hang, str(size)],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -425,11 +426,21 @@ def test_no_more_are_decoded_at_once_than_there_are_processors():
     with ThreadPoolExecutor(many) as pool:
         readings = [pool.submit(refused) for _ in range(many)]
         while not all(reading.done() for reading in readings):
-            most = max(most, len(forks.read_text().split()))
+            # Those that are about to end have given their memory back.
+            held = [memory_of(Path("/proc") / fork) for fork in forks.read_text().split()]
+            most = max(most, sum(memory > 0 for memory in held))
             time.sleep(0.005)
     for reading in readings:
         reading.result()
-    assert 1 <= most <= os.cpu_count() + 1  # one may be about to end
+    assert 1 <= most <= os.cpu_count()
+
+
+@pytest.mark.parametrize("kind", ["flac", "m4a"])
+def test_decoding_ends_when_its_time_is_up(kind, monkeypatch):
+    audio.read(ORDINARY[kind], rare=audio.decode_rare)
+    monkeypatch.setattr(audio, "_MOST_SECONDS", 0)
+    with pytest.raises(audio.AudioError, match="1 channels at .* takes too long"):
+        audio.read(ORDINARY[kind], rare=audio.decode_rare)
 
 
 def test_what_is_refused_apart_is_refused_in_the_same_words():
