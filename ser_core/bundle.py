@@ -86,20 +86,22 @@ def load(folder: Path) -> Bundle:
     folder = Path(folder)
     card = read_card(folder)
     verify_files(folder, card)
+    try:
+        session = _session(folder / "model.onnx")
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's own exceptions share no base class
+        raise BundleError(f"{folder}/model.onnx cannot be run: {one_line(error)}") from None
+    _check_shapes(folder, card, session)
+    return Bundle(card, folder, session, _read_space(folder, session))
+
+
+def _session(file: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     # One thread a session: the network is too small to share, and other listeners want the rest.
     options.intra_op_num_threads = 1
     # To plan which buffers can be shared takes longer than all else where layers are densely
     # connected, as in `deep` (0.7 of 0.9 s), and the plan needs more memory than none.
     options.enable_mem_reuse = options.enable_mem_pattern = False
-    try:
-        session = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's own exceptions share no base class
-        raise BundleError(f"{folder}/model.onnx cannot be run: {one_line(error)}") from None
-    _check_shapes(folder, card, session)
-    return Bundle(card, folder, session, _read_space(folder, session))
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
 def read_card(folder: Path) -> Card:

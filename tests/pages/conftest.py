@@ -9,9 +9,11 @@ import soundfile
 import streamlit as st
 from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import entrance
+from ser_core import bundle
 from tests.helpers import ROOT, speech_like
 
 
@@ -51,11 +53,26 @@ def own_main(monkeypatch):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def components_once():
-    """What components are installed is asked once, not for each page: half a second every time."""
+def once():
+    """What each test's app would do anew, and takes half of its time, is done once.
+
+    That is to ask what components are installed, to compile the pages, and to read a network.
+    """
+    scan, compiled, run = (
+        manifest_scanner.scan_component_manifests, ScriptCache.get_bytecode, bundle._session
+    )  # fmt: skip
+    scripts, sessions = ScriptCache(), {}
+
+    def session(file):
+        key = bundle.sha256(file)
+        if key not in sessions:
+            sessions[key] = run(file)
+        return sessions[key]
+
     with pytest.MonkeyPatch.context() as patched:
-        once = cache(manifest_scanner.scan_component_manifests)
-        patched.setattr(manifest_scanner, "scan_component_manifests", once)
+        patched.setattr(manifest_scanner, "scan_component_manifests", cache(scan))
+        patched.setattr(ScriptCache, "get_bytecode", lambda _, path: compiled(scripts, path))
+        patched.setattr(bundle, "_session", session)
         yield
 
 
