@@ -1,5 +1,7 @@
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # However slow the machine, that is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+
+
+def pytest_xdist_auto_num_workers():
+    """One process more than there are processors, for some tests wait: for a browser, a child.
+
+    No more than five, for with TensorFlow loaded each takes 2 GB.
+    """
+    return min(os.cpu_count() or 1, 4) + 1
 
 
 def pytest_collection_modifyitems(items):
@@ -124,16 +134,24 @@ def ravdess_like(root: Path, actors: int) -> Path:
 @pytest.fixture(scope="session")
 def toy_run(toy_ravdess, tmp_path_factory) -> Path:
     """The run folder of a small model that was really trained on the toy corpus."""
+    ours = tmp_path_factory.mktemp("runs") / "toy"
+    # All of pytest's processes have this folder; whoever is first trains, the others wait.
+    together = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        together = together.parent
+    trained = together / "toy"
+    with (together / "toy.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not trained.exists():
+            train_on(toy_ravdess, trained)
+    shutil.copytree(trained, ours)
+    return ours
+
+
+def train_on(data: Path, folder: Path) -> None:
     from ser_core import dataset, recipe, training
 
-    folder = tmp_path_factory.mktemp("runs") / "toy"
-    before = os.environ.get("SER_DATA_DIR")
-    os.environ["SER_DATA_DIR"] = str(toy_ravdess)
-    try:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("SER_DATA_DIR", str(data))
         loaded = recipe.load("swift", TOY)
         training.train(loaded, dataset.load(loaded), folder)
-    finally:
-        os.environ.pop("SER_DATA_DIR")
-        if before is not None:
-            os.environ["SER_DATA_DIR"] = before
-    return folder
