@@ -104,14 +104,20 @@ def pause():
     buffer.paused = not buffer.paused
 
 
+def _zone() -> ZoneInfo | None:
+    """Return where the visitor is; None, for the server's, if their browser does not say."""
+    try:
+        return ZoneInfo(st.context.timezone)
+    except (KeyError, ValueError, TypeError):  # it says something else, or nothing
+        return None
+
+
 def keep():
     """Put the last ten seconds beside the recordings of the Recognize page."""
     samples, _ = st.session_state.listener.buffer.read()
     if not len(samples):
         return
-    zone = st.context.timezone
-    now = datetime.now(ZoneInfo(zone) if zone else None)
-    clip = audio.Clip(samples, audio.SAMPLE_RATE, f"Live, {now:%H:%M}")
+    clip = audio.Clip(samples, audio.SAMPLE_RATE, f"Live, {datetime.now(_zone()):%H:%M}")
     entries = history()
     try:
         model = recognizer()

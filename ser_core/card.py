@@ -182,7 +182,7 @@ def robustness_table(rows: Iterable[Robustness]) -> str:
 
 def seeds_in_words(row: Evaluation) -> str:
     """Return how many seeds a row is the mean of, as “3 seeds”."""
-    return f"{row.seeds} seed{'' if row.seeds == 1 else 's'}"
+    return counted(row.seeds, "seed")
 
 
 def mean_sd(row: Evaluation) -> tuple[str, str]:
@@ -277,7 +277,7 @@ def model_card(card: Card) -> str:
     training = card.training
     corpora = ", ".join(f"{name} ({licence})" for name, licence in training.corpora.items())
     began_with = f"\n- Began with: {training.pretrained}" if training.pretrained else ""
-    judges, refitted = f"{len(training.validation_speakers)} further speakers", ""
+    judges, refitted = counted(len(training.validation_speakers), "further speaker"), ""
     if training.refitted:
         judges = f"{len(training.validation_speakers)} of them"
         refitted = " Then everything\n  was fitted anew, on all."

@@ -116,11 +116,11 @@ def summarise(
         ece=float(np.mean([_calibration_error(recipe, manifest, results, s) for s in seeds])),
         coverage=sum(answered) / sum(result.n for result in results),
         selective_accuracy=float(np.average(right, weights=answered)) if any(answered) else 1.0,
-        recall=dict(
-            zip(recipe.labels, _recall([result.confusion for result in results]), strict=True)
-        ),
+        recall=_recall(recipe, [result.confusion for result in results]),
         robustness=_robustness(results),
-        uar_by_sex={sex: float(np.mean(_recall(found))) for sex, found in by_sex.items()},
+        uar_by_sex={
+            sex: float(np.mean([*_recall(recipe, found).values()])) for sex, found in by_sex.items()
+        },
         fold_seconds=float(np.median([result.seconds for result in results])),
         command=command,
     )
@@ -155,9 +155,14 @@ def _robustness(results: list[FoldResult]) -> tuple[Robustness, ...]:
     return robustness.pooled(measured)
 
 
-def _recall(confusions: list[list[list[int]]]) -> list[float]:
+def _recall(recipe: Recipe, confusions: list[list[list[int]]]) -> dict[str, float]:
+    """Return the recall of each emotion that was there to be recalled."""
     total = np.sum(confusions, axis=0)
-    return (total.diagonal() / np.maximum(total.sum(axis=1), 1)).tolist()
+    return {
+        label: float(total[at, at] / total[at].sum())
+        for at, label in enumerate(recipe.labels)
+        if total[at].any()
+    }
 
 
 def heldout_table(

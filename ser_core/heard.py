@@ -15,11 +15,10 @@ from ser_core.corpora import ready_made
 from ser_core.dataset import features_of
 from ser_core.evaluation import mean_by_clip, probabilities_of
 from ser_core.features import cache_dir
+from ser_core.recognizer import BATCH
 
 # To be renamed when the same model and features give other values.
 _CACHE = "heard-1"
-
-_WINDOWS = 32  # run together, as `recognizer` does
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +68,6 @@ def outputs(
     return Outputs(found[:, :size], found[:, size:])
 
 
-def missing(model: Bundle, manifest: pd.DataFrame) -> int:
-    """Return how many utterances `outputs` would have to compute."""
-    width = len(model.space.population) + len(model.card.labels)
-    return len(manifest) - kept.count(_file(model), manifest, width)
-
-
 def _file(model: Bundle) -> Path:
     return cache_dir() / _CACHE / f"{model.card.files['model.onnx'][:16]}.npz"
 
@@ -89,9 +82,9 @@ def can_hear(model: Bundle, manifest: pd.DataFrame) -> np.ndarray:
 def _hear(model: Bundle, manifest: pd.DataFrame) -> np.ndarray:
     """Return embeddings and probabilities side by side, float32 `(utterances, size + labels)`."""
     features = features_of(manifest, model.card.features)
-    starts = range(0, max(len(features.values), 1), _WINDOWS)
+    starts = range(0, max(len(features.values), 1), BATCH)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = list(pool.map(lambda at: _run(model, features.values[at : at + _WINDOWS]), starts))
+        parts = list(pool.map(lambda at: _run(model, features.values[at : at + BATCH]), starts))
     by_window = np.concatenate(parts)
     found = np.full((len(manifest), by_window.shape[1]), np.nan, np.float32)
     clips = np.unique(features.clip)

@@ -27,6 +27,7 @@ NAMES = {*bundle.FILES, HELDOUT, "card.json"}
 _MOST_CARD = 1_000_000  # bytes
 _MOST_TEXT = 2_000  # characters in any text of a card
 _MOST_BYTES = 1_000_000_000  # of weights
+_MOST_NUMBER = 2**31  # in a card: a seed may be as large
 _MOST_PARTS = 10_000  # of an HDF5 file; groups may contain each other without end
 _MOST_ROWS = 2_000_000  # of held-out predictions
 _KERAS_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
@@ -102,7 +103,7 @@ def check_card(card: Card) -> None:
             raise BundleError("card.json holds a text that is too long or no text at all")
         if isinstance(value, float) and not math.isfinite(value):
             raise BundleError("card.json holds a number that is not finite")
-        if isinstance(value, int) and not 0 <= value < _MOST_BYTES:
+        if isinstance(value, int) and not 0 <= value < _MOST_NUMBER:
             raise BundleError("card.json holds a number that is absurd")
 
 

@@ -118,16 +118,17 @@ def start(orders: Sequence[Order]) -> list[str]:
     """
     _check_on()
     with lock() as held:
+        names: list[str] = []
         try:
-            names = [_open(order) for order in orders]
-        except OSError as error:
-            raise JobError(f"{runs_dir()} cannot be written: {error.strerror}") from None
-        try:
+            for order in orders:
+                names.append(_open(order))  # noqa: PERF401 - a later one may fail
             _run(held, names)
-        except JobError:
+        except (JobError, OSError) as error:
             for name in names:
                 shutil.rmtree(runs_dir() / name, ignore_errors=True)
-            raise
+            if isinstance(error, JobError):
+                raise
+            raise JobError(f"{runs_dir()} cannot be written: {error.strerror}") from None
     return names
 
 

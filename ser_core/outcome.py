@@ -12,7 +12,7 @@ from ser_core import jobs
 from ser_core.errors import UndertoneError
 from ser_core.plan import LEAKY
 from ser_core.recipe import Recipe
-from ser_core.wording import counted
+from ser_core.wording import counted, people
 
 # What was measured of every published system beforehand; see `benchmarks/systems.py`.
 SYSTEMS = Path(__file__).parent.parent / "benchmarks" / "results" / "systems.json"
@@ -121,7 +121,7 @@ def read(folder: Path) -> Outcome:
             answers=answers,
             raw=raw,
             heard_before=about["protocol"] == LEAKY,
-            speakers=tuple(sorted(set(answers.table.speaker))),
+            speakers=tuple(sorted(set(answers.table.speaker) - {""})),
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise OutcomeError(
@@ -151,7 +151,7 @@ def tried(known: Outcome) -> str:
     else:
         worth = f"whom it had never heard ({known.protocol}, group {known.about['fold'] + 1})"
     recordings = counted(known.scores["n"], "recording")
-    return f"Tried on {recordings} of {counted(len(known.speakers), 'speaker')}, {worth}"
+    return f"Tried on {recordings} of {people(known.speakers)}, {worth}"
 
 
 def _answers(table: pd.DataFrame, labels: tuple[str, ...]) -> Answers:

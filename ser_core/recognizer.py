@@ -19,7 +19,7 @@ MODELS = Path(__file__).parent.parent / "models"
 _FIGURES = ("speech_seconds", "peak", "clipped_fraction", "snr_db")  # of a recording's quality
 
 # Windows run together: enough to keep the processor busy; twice as many cost `deep` 200 MB more.
-_BATCH = 16
+BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -165,8 +165,8 @@ class Recognizer:
 
     def _run(self, windows: np.ndarray) -> dict[str, np.ndarray]:
         # Nothing to run still gives outputs, of no rows.
-        starts = range(0, max(len(windows), 1), _BATCH)
-        parts = [self.bundle.run(windows[start : start + _BATCH]) for start in starts]
+        starts = range(0, max(len(windows), 1), BATCH)
+        parts = [self.bundle.run(windows[start : start + BATCH]) for start in starts]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _prediction(
@@ -300,7 +300,7 @@ def _speech(clip: audio.Clip, spec: features.Features) -> Iterator[features.Wind
         # Where words are so far apart that no window holds enough, those with most must do.
         return np.array(spoken) >= min(audio.LEAST_SPEECH, max(spoken))
 
-    return features.window_batches(clip, spec, keep=enough, size=_BATCH)
+    return features.window_batches(clip, spec, keep=enough, size=BATCH)
 
 
 def _part(outputs: dict[str, np.ndarray], start: int, end: int) -> dict[str, np.ndarray]:

@@ -1,5 +1,7 @@
 """Numbers as people read them: what a model believes, what was counted, how long it took."""
 
+from collections.abc import Iterable
+
 
 def percent(probability: float) -> str:
     """Return a probability as a whole per cent; certainty is never claimed."""
@@ -25,6 +27,12 @@ def signed(value: float) -> str:
 def counted(count: int, one: str, many: str = "") -> str:
     """Return how many there are of something; many are called as one with an s if not given."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def people(speakers: Iterable[str]) -> str:
+    """Return how many people some speakers are, some of whom may have no name."""
+    named = set(speakers) - {""}
+    return counted(len(named), "person", "people") if named else "unnamed people"
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,7 @@
 import pytest
 
 from ser_core import corpora
+from ser_core.corpora import background
 from ser_core.corpora.background import Download
 from ser_core.corpora.download import Http
 from tests.test_download import HTTP, data, site, zenodo  # noqa: F401 - fixtures
@@ -24,6 +25,14 @@ def test_what_goes_wrong_is_told_and_the_next_download_goes_on(zenodo):  # noqa:
     again = Download("ravdess", http=HTTP)
     again.wait()
     assert not again.error and len(corpora.scan("ravdess").manifest) == 4
+
+
+def test_what_nobody_foresaw_is_no_success(monkeypatch, caplog):
+    monkeypatch.setattr(background.install, "get", lambda *_, **__: {}["Content-Range"])
+    download = Download("ravdess", http=HTTP)
+    download.wait()
+    assert not download.running and "try again" in download.error
+    assert "KeyError" in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_is_told(zenodo, data):  # noqa: F811

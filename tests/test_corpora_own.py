@@ -71,7 +71,11 @@ def test_a_table_becomes_a_corpus_and_its_recordings_stay(suffix, tmp_path, data
         }
     )
     path = tmp_path / f"list{suffix}"
-    table.to_parquet(path) if suffix == ".parquet" else table.to_csv(path, index=False)
+    if suffix == ".parquet":  # whose columns have types, and gaps of their own
+        typed = table.astype({"sex": "category"}).assign(age=pd.array([30, None], "Int64"))
+        typed.to_parquet(path)
+    else:
+        table.to_csv(path, index=False)
     manifest = install.add("mine", path).manifest.set_index("emotion")
     assert manifest.speaker.to_dict() == {"angry": "mine-anna", "sad": ""}
     assert manifest.sex.to_dict() == {"angry": "female", "sad": ""}

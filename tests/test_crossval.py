@@ -93,6 +93,13 @@ def test_cross_validation_measures_keeps_and_summarises(tmp_path):
     )
     assert row.recall["sad"] == pytest.approx(total[2, 2] / total[2].sum())
     assert set(row.uar_by_sex) == {"female", "male"}
+    confusion = [[3, 0, 0, 0], [0, 0, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]]
+    without = dataclasses.replace(
+        results[0], confusion=confusion, confusion_by_sex={"female": confusion}
+    )
+    lacking = figures.summarise(loaded, "random-80-20", manifest, [without], "command")
+    assert lacking.recall == dict.fromkeys(["neutral", "sad", "angry"], 1), "nobody was happy"
+    assert lacking.uar_by_sex == {"female": 1}
     assert row.uar_sd == pytest.approx(np.std([result.uar for result in results], ddof=1))
     path = tmp_path / "document.json"
     voice = dataclasses.replace(row, protocol="random-80-20+voice(2)")

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import pickle
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from ser_core import bundle, export, heldout, importing, inspection, shelf
+from ser_core import bundle, export, heldout, importing, inspection, recipe, shelf
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import find_model
 
@@ -249,6 +250,13 @@ def test_a_scribbled_archive_is_a_sentence(runs, tmp_path_factory, content, at, 
     with pytest.raises(UndertoneError):
         importing.take_in(file)
     assert list(runs.iterdir()) == []
+
+
+def test_a_seed_may_be_as_large_as_a_recipe_has_it():
+    seed = recipe.load("swift", [f"training.seed={2**31 - 1}"]).training.seed
+    card = bundle.read_card(SWIFT)
+    training = dataclasses.replace(card.training, seed=seed)
+    inspection.check_card(dataclasses.replace(card, training=training))
 
 
 ROW = json.loads((SWIFT / "card.json").read_text("utf-8"))["evaluation"][0]

@@ -208,6 +208,21 @@ def test_what_cannot_be_trained_gets_a_sentence_and_stops_what_waits(runs):
     wait_for(second, State.FINISHED)
 
 
+def test_what_cannot_begin_whole_leaves_nothing(runs, monkeypatch):
+    made = jobs._open
+
+    def full(order):
+        if order is second:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return made(order)
+
+    first, second = Order(SVM), Order(SVM)
+    monkeypatch.setattr(jobs, "_open", full)
+    with pytest.raises(jobs.JobError, match="No space left"):
+        jobs.start([first, second])
+    assert jobs.runs() == [] and not list(runs.glob("svm*"))
+
+
 def test_two_are_trained_one_after_the_other(runs):
     orders = [Order(SVM, "random-80-20"), Order(SVM)]
     first, second = jobs.start(orders)

@@ -56,7 +56,7 @@ def test_a_run_with_a_test_shows_that(run, protocol, heard_before, says):
     found = outcome.read(with_a_test(run, protocol))
     assert found.part == "test" and found.heard_before == heard_before
     assert len(found.answers.table) == 16
-    assert outcome.tried(found).startswith(f"Tried on 16 recordings of 2 speakers, {says}")
+    assert outcome.tried(found).startswith(f"Tried on 16 recordings of 2 people, {says}")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_baseline_does_not_stop_and_one_speaker_is_not_many(run):
     known = outcome.read(run)
     known = replace(known, metrics=known.metrics | {"epoch": 0}, speakers=("a",))
     assert outcome.tried(known) == (
-        "Tried on 16 recordings of 1 speaker, who showed how sure it may be (validation): nobody "
+        "Tried on 16 recordings of 1 person, who showed how sure it may be (validation): nobody "
         "was kept aside for a test"
     )
 

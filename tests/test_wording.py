@@ -2,7 +2,7 @@
 
 import pytest
 
-from ser_core.wording import counted, duration, percent, share, signed
+from ser_core.wording import counted, duration, people, percent, share, signed
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,14 @@ def test_nothing_is_minus_zero(value, text):
 def test_one_is_not_many(count, text):
     assert counted(count, "person", "people") == text
     assert counted(1, "round") == "1 round" and counted(2, "round") == "2 rounds"
+
+
+@pytest.mark.parametrize(
+    ("speakers", "text"),
+    [(["01", "02", "01"], "2 people"), (["01"], "1 person"), (["", ""], "unnamed people")],
+)
+def test_who_has_no_name_is_not_one_person(speakers, text):
+    assert people(speakers) == text
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 from ser_core.features import FeatureSpec
 from ser_core.splits import PROTOCOLS
-from ser_core.wording import percent, share
+from ser_core.wording import counted, percent, share
 
 _TABLE = "explore-table"
 _PLAY = "explore-play"
@@ -93,8 +93,8 @@ def _mistakes(manifest: pd.DataFrame) -> pd.DataFrame:
         )
     if skipped := int((~counts & unheard.knows(model, manifest)).sum()):
         st.caption(
-            f"{skipped:,} recordings are left out: the model was trained with these voices, so "
-            "that its answers would prove nothing."
+            f"{counted(skipped, 'recording')} {'is' if skipped == 1 else 'are'} left out: the "
+            "model was trained with these voices, so that its answers would prove nothing."
         )
     return wrong.reset_index(drop=True)
 

@@ -15,7 +15,7 @@ from ser_core.comparison import Interval
 from ser_core.errors import UndertoneError
 from ser_core.shelf import Model
 from ser_core.splits import PROTOCOLS
-from ser_core.wording import share
+from ser_core.wording import people, share
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -113,7 +113,7 @@ def _what_it_is(model: Model) -> dict[str, str]:
         "Model": f"**{plain(model.name)}**",
         "On disk": f"{model.size / 1e6:.1f}\u00a0MB",
         "Answers in": models_one.milliseconds(took).replace(" ", "\u00a0") if took else "–",
-        "Learned from": f"{plain(corpora)} ({len(training.speakers)}\u00a0voices)",
+        "Learned from": f"{plain(corpora)} ({people(training.speakers)})",
         "Licence": plain(model.card.licence),
     }
 

@@ -140,6 +140,7 @@ def _part(key: str, duration: float) -> tuple[float, float]:
         key=f"part-{key}",
     )
     start, stop = ((time - _MIDNIGHT).total_seconds() for time in chosen)
+    start = min(start, max(duration - 1, 0))  # both handles may be at the end
     return start, min(max(stop, start + 1), duration)
 
 

@@ -10,6 +10,7 @@ from pages.parts.library import speakers, title
 from ser_core import inventory, plots_corpora, prosody
 from ser_core.corpora import ready_made
 from ser_core.emotions import EMOTIONS
+from ser_core.wording import counted
 
 _STILL = {"displayModeBar": False}
 _LISTED = 8  # of what is missing in a corpus; the rest is counted
@@ -89,7 +90,8 @@ def _measures(manifest: pd.DataFrame) -> None:
     waiting = prosody.missing(sound)
     if waiting and not st.session_state.get("statistics-measure"):
         st.button(
-            f"Listen to {_recordings(waiting)} and measure {'it' if waiting == 1 else 'them'}",
+            f"Listen to {counted(waiting, 'recording')} and measure "
+            + ("it" if waiting == 1 else "them"),
             icon=":material/hearing:",
             on_click=st.session_state.update,
             kwargs={"statistics-measure": True},
@@ -107,7 +109,7 @@ def _measures(manifest: pd.DataFrame) -> None:
     left_out = len(manifest) - len(measured)
     are = "is" if left_out == 1 else "are"
     st.caption(
-        f"From {_recordings(len(measured))}"
+        f"From {counted(len(measured), 'recording')}"
         + (f"; {left_out:,} {are} without sound or cannot be read" if left_out else "")
         + ". A box holds the middle half of them, the line in it the one in the middle; single "
         "points are far from the rest."
@@ -150,8 +152,4 @@ def _boxes(measured: pd.DataFrame, column: str, unit: str, said: str, **options)
         key=f"statistics-{column}-{said}",
         alt=f"{said} Medians: {middles}",
     )
-    st.caption(f"{said} {_recordings(len(measured))}.")
-
-
-def _recordings(count: int) -> str:
-    return f"{count:,} recording" + "s" * (count != 1)
+    st.caption(f"{said} {counted(len(measured), 'recording')}.")

@@ -14,7 +14,7 @@ from ser_core.errors import UndertoneError
 from ser_core.jobs import Order, State
 from ser_core.outcome import Outcome
 from ser_core.recipe import Recipe
-from ser_core.wording import counted, share
+from ser_core.wording import counted, people, share
 
 _WHY = (
     "**Why they differ:** in a random split the people who test it also taught it, so that it can "
@@ -130,9 +130,9 @@ def _pair(known: Outcome, new: Outcome) -> None:
     _draw(known.scores, new.scores, key="here")
     st.caption(
         f"“{plain(known.name)}”: {counted(len(known.answers.table), 'recording')} of "
-        f"{counted(len(known.speakers), 'person', 'people')} whom it knows ({known.protocol}). "
+        f"{people(known.speakers)} whom it knows ({known.protocol}). "
         f"“{plain(new.name)}”: {len(new.answers.table):,} of "
-        f"{counted(len(new.speakers), 'person', 'people')} whom it does not "
+        f"{people(new.speakers)} whom it does not "
         f"({new.protocol}, group {new.about['fold'] + 1}); another group may be easier or harder."
         + _unlike(
             *(dict.fromkeys(each.answers.table.id.str.split("/").str[0]) for each in (known, new))

@@ -19,7 +19,7 @@ from ser_core.recipe import Recipe
 from ser_core.recipe_text import settings_of, spelled, to_toml
 from ser_core.recognizer import QUICK_MODEL
 from ser_core.splits import PROTOCOLS, Split, fold_count
-from ser_core.wording import counted
+from ser_core.wording import counted, duration, people
 
 _PEOPLE = "Keep some people aside"
 _FIFTH = "Keep a random fifth of the recordings aside"
@@ -168,7 +168,7 @@ def _data(base: Recipe, present: pd.DataFrame, key: str) -> list[str]:
         "Emotions",
         [label for label in order if label in heard],
         selection_mode="multi",
-        default=base.labels,
+        default=[label for label in base.labels if label in heard],
         format_func=named,
         key=f"train-labels-{key}",
         persist_state="session",
@@ -288,7 +288,7 @@ def _preview(loaded: Recipe, manifest: pd.DataFrame, split: Split, protocol: str
     st.markdown("**What will happen**")
     with st.container(horizontal=True):
         st.metric("Recordings", f"{len(manifest):,}")
-        st.metric("People", manifest.speaker.nunique())
+        st.metric("People", len(set(manifest.speaker) - {""}) or "not named")
         st.metric("Emotions", len(loaded.labels))
     counts = manifest.emotion.value_counts()
     st.caption(" · ".join(f"{named(label)} {counts[label]:,}" for label in loaded.labels))
@@ -304,8 +304,7 @@ def _preview(loaded: Recipe, manifest: pd.DataFrame, split: Split, protocol: str
 
 def _parts(loaded: Recipe, manifest: pd.DataFrame, split: Split, protocol: str | None) -> list[str]:
     def said(rows) -> str:
-        people = manifest.speaker.iloc[rows].nunique()
-        return f"{counted(len(rows), 'recording')} of {counted(people, 'person', 'people')}"
+        return f"{counted(len(rows), 'recording')} of {people(manifest.speaker.iloc[rows])}"
 
     lines = [f"It learns from {said(split.train)}"]
     if plan.is_baseline(loaded):
@@ -328,7 +327,7 @@ def _time(loaded: Recipe, runs: list[str], clips: int) -> str:
             return "Time: seconds, after preparing the recordings"
         return "Time: not known before its first rounds are over"
     minutes = plan.minutes(loaded, found, clips)
-    told = f"{max(1, round(minutes * 60)):,} s" if minutes < 1.5 else f"{minutes:,.0f} min"
+    told = duration(max(1, minutes * 60))
     whose = (
         f"the speed of “{plain(found.run)}” here" if found.run else "its speed on two cores of ours"
     )

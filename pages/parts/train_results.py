@@ -91,7 +91,8 @@ def _headline(known: Outcome) -> None:
     people = ", ".join(speaker for speaker in known.speakers[:12])
     people += " …" if len(known.speakers) > 12 else ""
     st.markdown(f"{outcome.tried(known)}.")
-    st.caption(f"Speakers: {plain(people)}")
+    if people:
+        st.caption(f"Speakers: {plain(people)}")
 
 
 def _actions(status: Status) -> None:

@@ -1,5 +1,6 @@
 """A corpus on its way here, in the background: it comes whether or not anybody looks on."""
 
+import logging
 import threading
 
 from ser_core.corpora import install
@@ -73,6 +74,9 @@ class Download:
             )
         except CorpusError as error:
             self._error = str(error)
+        except Exception:
+            self._error = "it failed; what has arrived is kept: try again"
+            logging.getLogger(__name__).exception("The download of %s failed.", self.name)
 
     def _expect(self, more: int) -> None:
         with self._lock:

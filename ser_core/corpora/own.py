@@ -63,7 +63,7 @@ def read_table(path: Path) -> pd.DataFrame:
     path = Path(path)
     try:
         if path.suffix.lower() == ".parquet":
-            frame = pd.read_parquet(path).fillna("").astype(str)
+            frame = pd.read_parquet(path).astype(object).fillna("").astype(str)
         else:
             frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:

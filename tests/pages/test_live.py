@@ -10,6 +10,7 @@ import av
 import numpy as np
 import onnxruntime
 import pytest
+import streamlit as st
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaRelay
 from streamlit_webrtc import WebRtcMode, WebRtcWorker
@@ -174,7 +175,9 @@ def test_pause_and_go_on(page, browser):
     assert page.session_state.listener.buffer.seconds == seconds + 1
 
 
-def test_keep_this_moment(page, browser):
+@pytest.mark.parametrize("zone", [None, "Europe/Lisbon", "Etc/Unknown", "../etc"])
+def test_keep_this_moment(page, browser, monkeypatch, zone):
+    monkeypatch.setattr(type(st.context), "timezone", zone)
     browser(sound=speech_like(12.0))
     press(page, "Start listening")
     press(page, "Keep this moment")

@@ -92,7 +92,7 @@ def test_one_model_is_shown_whole(runs, page):
     size = sum(file.stat().st_size for file in find_model("swift").iterdir())
     assert takes["On disk"][0] == f"{size / 1e6:.1f}\u00a0MB"
     assert takes["Answers in"][0].endswith("\u00a0ms")
-    assert takes["Learned from"][0] == "RAVDESS, SAVEE, TESS, CREMA\\-D (113\u00a0voices)"
+    assert takes["Learned from"][0] == "RAVDESS, SAVEE, TESS, CREMA\\-D (113 people)"
     assert takes["Licence"][0] == (
         "CC BY\\-NC\\-ND 4\\.0 and CC BY\\-NC\\-SA 4\\.0 and ODbL 1\\.0 and research use, after "
         "registration"
@@ -213,7 +213,7 @@ def test_the_test_of_its_own_training_is_told(runs, toy_run, page, protocol):
     page.session_state.look = "All results"
     page.run()
     assert ("has not been tested" in said(page)) == (protocol is None)
-    tried = f"Tried on 16 recordings of 2 speakers.*{protocol}"
+    tried = f"Tried on 16 recordings of 2 people.*{protocol}"
     assert bool(re.search(tried, said(page).replace("\\", ""))) == (protocol is not None)
     assert ("mean over emotions (UAR)" in said(page)) == (protocol is not None)
 

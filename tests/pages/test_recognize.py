@@ -284,6 +284,9 @@ def test_a_long_clip_has_a_timeline(app):
     assert charts(app)[-1].proto.alt.endswith("long.wav, 0:10 to 0:20")
     x_axis = json.loads(charts(app)[-1].proto.spec)["layout"]["xaxis"]
     assert x_axis["range"] == [10, 20]
+    end = begin + timedelta(seconds=38)
+    app.slider[0].set_range(end, end).run()
+    assert charts(app)[-1].proto.alt.endswith("long.wav, 0:37 to 0:38")
 
 
 def test_two_clips_are_compared(app, says, tmp_path, monkeypatch):

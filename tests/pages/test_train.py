@@ -198,6 +198,18 @@ def test_nothing_chosen_gets_a_sentence(recordings, train):
     assert "choose what it is to learn from" in errors(train)
 
 
+def test_of_song_alone_what_is_sung_is_offered(tmp_path, toy_ravdess, monkeypatch, unopened):
+    data = shutil.copytree(toy_ravdess, tmp_path / "data")
+    for emotion in ("04", "05"):
+        for file in data.rglob(f"03-01-{emotion}-*"):
+            shutil.copy(file, file.with_name(file.name.replace("03-01", "03-02")))
+    monkeypatch.setenv("SER_DATA_DIR", str(data))
+    train = unopened.switch_page("pages/train.py").run()
+    train.pills(key="train-channels-swift-ravdess").set_value(["song"]).run()
+    assert not train.exception and not train.error
+    assert train.pills(key="train-labels-swift-ravdess").value == ["sad", "angry"]
+
+
 def test_settings_are_those_of_the_recipe_that_is_trained(recordings, train, runs):
     train.pills(key="train-labels-swift-ravdess").set_value(["sad", "happy"]).run()
     train.number_input(key="train-epochs-swift").set_value(7).run()
@@ -311,7 +323,7 @@ def test_a_baseline_is_trained_and_shown(recordings, train):
     train.run()
     assert "“svm” is finished" in words(train).replace("\\", "")
     button(train, "See what came of it").click().run()
-    assert "Tried on 13 recordings of 6 speakers" in words(train)
+    assert "Tried on 13 recordings of 6 people" in words(train)
     assert "expect much less with voices that it does not know" in words(train)
     assert "no model that the app could use" in words(train)
     assert "Use this model" not in labels(train)
