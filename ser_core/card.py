@@ -195,7 +195,7 @@ def mean_sd(row: Evaluation) -> tuple[str, str]:
 
 def headline(card: Card) -> Evaluation | None:
     """Return the row that tells how a model does on people it has never heard, if there is one."""
-    return next((row for row in card.evaluation if not row.protocol.startswith("random")), None)
+    return next((row for row in card.evaluation if not is_leaky(row.protocol)), None)
 
 
 def results_in_words(card: Card, protocols: Mapping[str, str]) -> list[dict[str, str]]:
@@ -241,11 +241,17 @@ def of_group(protocol: str, fold: int) -> str:
 
 # What `of_group` adds to the name of a protocol.
 GROUP = re.compile(r"#([1-9]\d{0,2})")
+LEAKY = "random-80-20"
 
 
 def base_of(protocol: str) -> str:
     """Return the name in `splits.PROTOCOLS` that the protocol of an `Evaluation` begins with."""
     return re.split("[+#]", protocol, maxsplit=1)[0]
+
+
+def is_leaky(protocol: str) -> bool:
+    """Say whether the protocol of an `Evaluation` tests on speakers who have been learned from."""
+    return base_of(protocol) == LEAKY
 
 
 def protocol_in_words(protocol: str, protocols: Mapping[str, str]) -> str:

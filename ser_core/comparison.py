@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.special import ndtr, stdtrit
 
 from ser_core import audio, evaluation, heldout
-from ser_core.card import GROUP, Card, Evaluation, base_of
+from ser_core.card import GROUP, Card, Evaluation, base_of, is_leaky
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Recognizer
 from ser_core.splits import PROTOCOLS
@@ -172,7 +172,7 @@ def protocols(cards: Iterable[Card]) -> list[str]:
 
     def place(protocol: str) -> tuple:
         base = base_of(protocol)
-        return base.startswith("random"), "+" in protocol, order.index(base), "#" in protocol
+        return is_leaky(protocol), "+" in protocol, order.index(base), "#" in protocol
 
     return sorted(found, key=place)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ser_core import jobs
+from ser_core.card import LEAKY
 from ser_core.errors import UndertoneError
-from ser_core.plan import LEAKY
 from ser_core.recipe import Recipe
 from ser_core.wording import counted, people
 

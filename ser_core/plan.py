@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser_core import bundle, dataset, jobs, recipe, shelf, splits, teacher, warm_start
+from ser_core.card import LEAKY
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 from ser_core.hyperparameters import CLASSICAL
@@ -20,7 +21,6 @@ from ser_core.recipe_text import spelled
 from ser_core.recognizer import QUICK_MODEL, model_folders, runs_dir
 from ser_core.splits import PROTOCOLS, Split
 
-LEAKY = "random-80-20"
 # How fast recipes were trained beforehand; see `benchmarks/epoch.py`.
 EPOCHS = Path(__file__).parent.parent / "benchmarks" / "results" / "epoch.json"
 # How long whole trainings took, on two cores that had other work, too; see `benchmarks/systems.py`.

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ser_core import audio, corpora, emotions, evaluation, profile, splits
+from ser_core.card import LEAKY
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Prediction, Recognizer
 
@@ -202,7 +203,7 @@ def tested(corpus: str, protocol: str, fold: int) -> pd.DataFrame:
             the corpus, or on clips that depend on what else was trained on.
     """
     splits.check_fold(protocol, fold)
-    if protocol == "random-80-20":
+    if protocol == LEAKY:
         raise UndertoneError(
             "protocol 'random-80-20' tests on whatever a training has left out; what a run heard "
             "in it is in its predictions.parquet"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ser_core.card import LEAKY
 from ser_core.corpora.crema_d import ACTORS, WOMEN
 from ser_core.errors import UndertoneError
 
@@ -58,13 +59,13 @@ PROTOCOLS = {
     "tess-speaker": "unseen speaker, each of the 2 TESS women in turn",
     "crema-d-10fold": "unseen speakers, 10 folds of CREMA-D actors",
     "cross-corpus": "unseen corpus, each of the 4 in turn, on labels that all of them have",
-    "random-80-20": "one stratified random split of the clips; the same speakers on both sides",
+    LEAKY: "one stratified random split of the clips; the same speakers on both sides",
 }
 _FOLDS = {name: len(folds) for name, folds in _SPEAKERS.items()} | {
     "ravdess-sentence": len(_RAVDESS) * len(SENTENCES),
     "tess-speaker": len(_WOMEN),
     "cross-corpus": len(CORPORA),
-    "random-80-20": 1,
+    LEAKY: 1,
 }
 
 
@@ -117,7 +118,7 @@ def splits(
         UndertoneError: the protocol is unknown, or what it tests on is not all in the manifest.
     """
     fold_count(protocol)
-    if protocol == "random-80-20":
+    if protocol == LEAKY:
         return [_random_split(manifest, seed)]
     if protocol == "tess-speaker":
         return [_one_speaker(manifest, woman, seed) for woman in _WOMEN]
@@ -228,7 +229,7 @@ def _one_speaker(manifest: pd.DataFrame, tested: str, seed: int) -> Split:
         for woman in sorted(_WOMEN, key=lambda woman: woman != tested)
     )
     words = pd.Series(manifest.sentence[candidates].unique())
-    held_out = manifest.sentence.isin(words.sample(frac=0.15, random_state=seed)).to_numpy()
+    held_out = manifest.sentence.isin(words.sample(frac=_VALIDATES, random_state=seed)).to_numpy()
     split = _split(candidates & ~held_out, candidates & held_out, test)
     _assert_apart(manifest, "speaker", split.test, split.train, split.validation)
     _assert_apart(manifest, "sentence", split.train, split.validation)

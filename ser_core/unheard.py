@@ -12,7 +12,7 @@ import pandas as pd
 
 from ser_core import heard, heldout
 from ser_core.bundle import Bundle
-from ser_core.card import headline
+from ser_core.card import headline, is_leaky
 
 UNSEEN_CORPUS = "unseen corpus"
 
@@ -77,7 +77,7 @@ def best(answers: pd.DataFrame, among: list[str] | None = None) -> pd.DataFrame:
 def _held(model: Bundle) -> pd.DataFrame:
     """Return one run of one protocol of unseen speakers, by id; its name is in `attrs`."""
     table = heldout.read(model.folder)
-    table = table[~table.protocol.str.startswith("random")]
+    table = table[~table.protocol.map(is_leaky).astype(bool)]
     row = headline(model.card)
     protocols = table.protocol.unique().tolist()
     first = row.protocol if row and row.protocol in protocols else next(iter(protocols), "")

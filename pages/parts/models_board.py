@@ -10,7 +10,7 @@ from pages.parts import models_one
 from pages.parts.hearing import plain
 from pages.parts.library import title
 from ser_core import comparison, heldout, plots_models, shelf
-from ser_core.card import Evaluation, mean_sd, protocol_in_words
+from ser_core.card import Evaluation, is_leaky, mean_sd, protocol_in_words
 from ser_core.comparison import Interval
 from ser_core.errors import UndertoneError
 from ser_core.shelf import Model
@@ -137,7 +137,7 @@ def _explained(protocol: str, rows: Mapping[str, Evaluation], intervals: Mapping
             f"No such range for {', '.join(map(plain, missing))}: there are no single answers by "
             f"this protocol, or of fewer than {comparison.LEAST_SPEAKERS} speakers."
         )
-    if protocol.startswith("random"):
+    if is_leaky(protocol):
         words.append(
             "**With this protocol the same people speak in training and in the test. That flatters "
             "every model.**"

@@ -10,6 +10,7 @@ from pages.parts.hearing import plain
 from pages.parts.library import title
 from pages.parts.train_new import called, describe, nothing_here, protocols
 from ser_core import jobs, outcome, plan, plots_training, recipe
+from ser_core.card import LEAKY
 from ser_core.errors import UndertoneError
 from ser_core.jobs import Order, State
 from ser_core.outcome import Outcome
@@ -85,7 +86,7 @@ def _beforehand(name: str) -> bool:
     known, new = found
     _draw(known, new, key="beforehand")
     st.caption(
-        f"{_times(plan.LEAKY, known)}; {_times(new['protocol'], new)}."
+        f"{_times(LEAKY, known)}; {_times(new['protocol'], new)}."
         + _unlike(known.get("corpus", "").split("+"), new.get("corpus", "").split("+"))
     )
     return True
@@ -175,14 +176,14 @@ def _offer(
         st.error(plain(f"Sorry: {error}."))
         return
     found = protocols(loaded.digest, len(manifest), loaded, manifest)
-    fit = [name for name, reason in found.items() if not reason and name != plan.LEAKY]
-    if not fit or found[plan.LEAKY]:
+    fit = [name for name, reason in found.items() if not reason and name != LEAKY]
+    if not fit or found[LEAKY]:
         st.info(
             "It cannot be measured here: that takes a complete copy of RAVDESS, SAVEE, TESS or "
             "CREMA-D."
         )
         return
-    ways = {plan.LEAKY: "a random fifth", fit[0]: f"the first group of {fit[0]}"}
+    ways = {LEAKY: "a random fifth", fit[0]: f"the first group of {fit[0]}"}
     missing = [way for way, run in zip(ways, pair, strict=True) if run is None]
     busy = jobs.running()
     st.button(

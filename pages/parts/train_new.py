@@ -10,7 +10,7 @@ from pages.parts.answer import named
 from pages.parts.hearing import plain
 from pages.parts.library import title
 from ser_core import jobs, plan, recipe
-from ser_core.card import protocol_in_words
+from ser_core.card import LEAKY, protocol_in_words
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 from ser_core.jobs import Order
@@ -104,7 +104,7 @@ def describe(loaded: Recipe) -> None:
     elif claim.accuracy is None:
         st.markdown(f"{said} Its authors give no figure.")
     else:
-        known = ", tested on voices that it knows" if claim.protocol == plan.LEAKY else ""
+        known = ", tested on voices that it knows" if claim.protocol == LEAKY else ""
         st.markdown(
             f"{said} Its authors claim **{claim.accuracy:.0%} right**{known} ({claim.protocol})."
         )
@@ -245,7 +245,7 @@ def _knobs(base: Recipe, name: str) -> list[str]:
 def _test(loaded: Recipe, manifest: pd.DataFrame) -> tuple[str | None, int]:
     """Let the test be chosen; return its protocol and fold."""
     found = protocols(loaded.digest, len(manifest), loaded, manifest)
-    fit = [name for name, reason in found.items() if not reason and name != plan.LEAKY]
+    fit = [name for name, reason in found.items() if not reason and name != LEAKY]
     ways = [way for way in _WHY if way != _PEOPLE or fit]
     way = st.radio(
         "How to test it",
@@ -262,7 +262,7 @@ def _test(loaded: Recipe, manifest: pd.DataFrame) -> tuple[str | None, int]:
     if way == _NOTHING:
         return None, 0
     if way == _FIFTH:
-        return plan.LEAKY, 0
+        return LEAKY, 0
     one, two = st.columns([3, 1])
     protocol = one.selectbox(
         "Which people",
@@ -316,7 +316,7 @@ def _parts(loaded: Recipe, manifest: pd.DataFrame, split: Split, protocol: str |
     lines += [f"{said(split.validation)} {task} (validation)"]
     if protocol is None:
         return [*lines, "Nothing tests it"]
-    whom = "the same people" if protocol == plan.LEAKY else "whom it has never heard"
+    whom = "the same people" if protocol == LEAKY else "whom it has never heard"
     return [*lines, f"{said(split.test)} test it, {whom}"]
 
 
