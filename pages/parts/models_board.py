@@ -15,7 +15,7 @@ from ser_core.comparison import Interval
 from ser_core.errors import UndertoneError
 from ser_core.shelf import Model
 from ser_core.splits import PROTOCOLS
-from ser_core.wording import people, share
+from ser_core.wording import share
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -109,11 +109,12 @@ def _known_share(value: float) -> str:
 def _what_it_is(model: Model) -> dict[str, str]:
     took, training = models_one.answers_in(model.name), model.card.training
     corpora = ", ".join(map(title, training.corpora))
+    voices = f"{len(training.speakers)}\u00a0voices" if training.speakers else "unnamed\u00a0voices"
     return {
         "Model": f"**{plain(model.name)}**",
         "On disk": f"{model.size / 1e6:.1f}\u00a0MB",
         "Answers in": models_one.milliseconds(took).replace(" ", "\u00a0") if took else "–",
-        "Learned from": f"{plain(corpora)} ({people(training.speakers)})",
+        "Learned from": f"{plain(corpora)} ({voices})",
         "Licence": plain(model.card.licence),
     }
 

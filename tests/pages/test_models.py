@@ -92,7 +92,7 @@ def test_one_model_is_shown_whole(runs, page):
     size = sum(file.stat().st_size for file in find_model("swift").iterdir())
     assert takes["On disk"][0] == f"{size / 1e6:.1f}\u00a0MB"
     assert takes["Answers in"][0].endswith("\u00a0ms")
-    assert takes["Learned from"][0] == "RAVDESS, SAVEE, TESS, CREMA\\-D (113 people)"
+    assert takes["Learned from"][0] == "RAVDESS, SAVEE, TESS, CREMA\\-D (113\u00a0voices)"
     assert takes["Licence"][0] == (
         "CC BY\\-NC\\-ND 4\\.0 and CC BY\\-NC\\-SA 4\\.0 and ODbL 1\\.0 and research use, after "
         "registration"
