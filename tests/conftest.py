@@ -20,14 +20,6 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
-def pytest_xdist_auto_num_workers():
-    """One process more than there are processors, for some tests wait: for a browser, a child.
-
-    No more than five, for with TensorFlow loaded each takes 2 GB.
-    """
-    return min(os.cpu_count() or 1, 4) + 1
-
-
 def pytest_collection_modifyitems(items):
     if (Path(os.environ.get("SER_DATA_DIR", "data")) / "ravdess").is_dir():
         return
