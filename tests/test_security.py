@@ -15,6 +15,7 @@ CALLS = {
     "yaml.load", "yaml.unsafe_load", "torch.load", "pandas.read_pickle", "pd.read_pickle",
     "st.html", "subprocess.getoutput", "subprocess.getstatusoutput", "tempfile.mktemp",
 }  # fmt: skip
+OURS = "st.html(ASSETS / 'style.css')"  # a file of ours, whatever anybody gives
 KEYWORDS = {
     ("allow_pickle", True), ("shell", True), ("safe_mode", False), ("verify", False),
     ("unsafe_allow_html", True), ("unsafe_allow_javascript", True),
@@ -29,7 +30,7 @@ def dangers(text):
             found |= {it.name for it in node.names if it.name.partition(".")[0] in MODULES}
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in MODULES:
             found.add(node.module)
-        if isinstance(node, ast.Call):
+        if isinstance(node, ast.Call) and ast.unparse(node) != OURS:
             name = ast.unparse(node.func)
             found |= {name} & CALLS
             if name.endswith("load_model") and "safe_mode" not in {it.arg for it in node.keywords}:
@@ -57,6 +58,7 @@ def test_nothing_of_a_strangers_is_run_or_shown_as_html(file):
         ("keras.models.load_model(file)", "keras.models.load_model without safe_mode"),
         ("load_model(file, safe_mode=False)", "safe_mode=False"),
         ("st.markdown(text, unsafe_allow_html=True)", "unsafe_allow_html=True"),
+        ("st.html(text)", "st.html"),
     ],
 )
 def test_a_danger_would_be_found(text, danger):
