@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ser_core.features import Features
-from ser_core.wording import counted, share
+from ser_core.wording import counted, people, share
 
 
 @dataclass(frozen=True)
@@ -339,7 +339,7 @@ prohibited (Regulation (EU) 2024/1689, Article 5(1)(f)).
 
 def speakers_in_words(training: Provenance) -> str:
     """Return how many people a model has learned from."""
-    return counted(len(training.speakers), "speaker") if training.speakers else "unnamed speakers"
+    return people(training.speakers, "speaker", "speakers")
 
 
 def _results(card: Card) -> str:

@@ -121,14 +121,12 @@ def start(orders: Sequence[Order]) -> list[str]:
         names: list[str] = []
         try:
             for order in orders:
-                names.append(_open(order))  # noqa: PERF401 - a later one may fail
+                names.append(_open(order))
             _run(held, names)
-        except (JobError, OSError) as error:
+        except JobError:
             for name in names:
                 shutil.rmtree(runs_dir() / name, ignore_errors=True)
-            if isinstance(error, JobError):
-                raise
-            raise JobError(f"{runs_dir()} cannot be written: {error.strerror}") from None
+            raise
     return names
 
 
@@ -330,8 +328,8 @@ def _open(order: Order) -> str:
     """Make the folder of a run; return its name."""
     name = shelf.free_name(order.recipe.name)
     folder = runs_dir() / name
-    folder.mkdir()
     try:
+        folder.mkdir()
         (folder / "recipe.toml").write_text(to_toml(order.recipe), "utf-8")
         write_json(
             folder / JOB,
@@ -341,9 +339,9 @@ def _open(order: Order) -> str:
                 "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             },
         )
-    except OSError:
+    except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise
+        raise JobError(f"{runs_dir()} cannot be written: {error.strerror}") from None
     return name
 
 

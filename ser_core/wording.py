@@ -29,10 +29,10 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
-def people(speakers: Iterable[str]) -> str:
-    """Return how many people some speakers are, some of whom may have no name."""
+def people(speakers: Iterable[str], one: str = "person", many: str = "people") -> str:
+    """Return how many people some speakers are, who may have no names."""
     named = set(speakers) - {""}
-    return counted(len(named), "person", "people") if named else "unnamed people"
+    return counted(len(named), one, many) if named else f"unnamed {many}"
 
 
 def duration(seconds: float) -> str:

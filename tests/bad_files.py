@@ -165,6 +165,7 @@ def compressed() -> dict[str, bytes]:
         "3 h.opus.ogg": repeated("ogg", "libopus", 48_000),
         "3 h.m4a": repeated("ipod", "aac", 8_000),
         "3 h.mkv": repeated("matroska", "flac", 16_000),
+        "3 h, long blocks.mkv": repeated("matroska", "flac", 16_000, samples=32_768),
         "bomb in a block.mkv": mkv(blocks=[deflated(10**9)], compressed=True),
         "200 bombs in blocks.mkv": mkv(blocks=[deflated(9_000_000)] * 200, compressed=True),
         "bomb for a header.mov": compressed_movie(2 * 10**9),

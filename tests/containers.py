@@ -47,14 +47,18 @@ def _crc(content: bytes, bits: int, polynomial: int) -> int:
 _CRC_TABLES: dict[tuple[int, int], list[int]] = {}
 
 
-def repeated(file_format: str, codec: str, rate: int) -> bytes:
-    """Return a file that holds one packet of silence again and again, for longer than is read."""
+def repeated(file_format: str, codec: str, rate: int, samples: int = 0) -> bytes:
+    """Return a file that holds one packet of silence again and again, for longer than is read.
+
+    A packet has so many samples, or as many as the codec chooses.
+    """
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=file_format) as container:
         options = {"frame_duration": "60"} if codec == "libopus" else {}
+        options |= {"frame_size": str(samples)} if samples else {}
         sound = container.add_stream(codec, rate=rate, layout="mono", options=options)
         sound.bit_rate = 8_000
-        frame = av.AudioFrame(sound.format.name, "mono", rate)
+        frame = av.AudioFrame(sound.format.name, "mono", samples or rate)
         frame.planes[0].update(bytes(frame.planes[0].buffer_size))
         frame.sample_rate, frame.pts = rate, 0
         silence = sound.encode(frame)[-1]

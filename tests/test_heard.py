@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_core import audio, bundle, corpora, heard, recognizer
+from ser_core import audio, bundle, corpora, heard, kept, recognizer
 from ser_core.corpora import ready_made
 
 
@@ -31,7 +31,9 @@ def test_outputs_are_those_of_the_recognizer(model, manifest):
 
 
 def test_a_recording_is_heard_once(model, manifest, monkeypatch):
-    first = heard.outputs(model, manifest.iloc[:6])
+    totals = []
+    first = heard.outputs(model, manifest.iloc[:6], on_clip=totals.append)
+    assert totals == [6] * 6
     totals = []
     heard.outputs(model, manifest, on_clip=totals.append)
     assert totals == [4] * 4
@@ -83,3 +85,5 @@ def test_what_a_model_cannot_see_is_no_answer(manifest):
     found = heard.outputs(deep, mixed)
     assert list(np.isfinite(found.probabilities).all(axis=1)) == [False, False, True, True]
     assert np.isnan(heard.outputs(deep, mixed.iloc[:2]).embedding).all()
+    width = len(deep.space.population) + len(deep.card.labels)
+    assert kept.count(heard._file(deep), mixed, width) == 2, "what is not heard is not kept"

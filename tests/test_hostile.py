@@ -135,10 +135,9 @@ def test_every_bad_file_gives_an_answer_or_a_sentence(tmp_path, subtests):
     assert len(answers) == len(files)
     for name, (said, took, work) in answers.items():
         assert said == "swift" or "\n" not in said and 20 < len(said) < 200, name
-        # What is refused takes ten seconds at most, by a clock that stands still while others have
-        # the processor. What FFmpeg does elsewhere is not on that clock; there, the decoder sees
-        # to it, unless it waits for something.
-        assert (work < 10 or said == "swift") and took < decoder._PATIENCE / 2, name
+        # Ten seconds at most, by a clock that stands still while others have the processor. What
+        # FFmpeg does elsewhere is not on that clock; there, the decoder sees to it.
+        assert work < 10 and took < 60, name
     assert memory < 1e9
     # What is only called by a wrong name, or damaged a little, is heard nevertheless.
     answered = [name for name, (said, *_) in answers.items() if said == "swift"]
@@ -153,6 +152,7 @@ def test_every_bad_file_gives_an_answer_or_a_sentence(tmp_path, subtests):
 SAID = {
     "2 h.flac": "swift",
     "3 h.flac": "longer than 120 minutes",
+    "3 h, long blocks.mkv": "longer than 120 minutes",
     "3 h.m4a": "cut it into pieces",  # too long or, on a slow machine, too slow
     "3 h.opus.ogg": "longer than 120 minutes",
     "655 kHz, 8 channels.flac": "takes too long; export the recording again",
@@ -168,10 +168,11 @@ SAID = {
 def test_a_decoder_that_hangs_is_ended():
     """By the processor's time, of which it may have more for a longer file."""
     hang = """
-import os, socket, sys
+import os, resource, socket, sys
 from ser_core import audio, decoder
 
 def decode(data, max_seconds):
+    print(*resource.getrlimit(resource.RLIMIT_CPU), flush=True)
     while True:
         pass
 
@@ -189,14 +190,16 @@ _, how, used = os.wait4(child, 0)
 print(os.WTERMSIG(how), used.ru_utime + used.ru_stime)
 """
     for size, seconds in ((200_000, 2), (500_000, 3), (9_000_000, 3)):
-        how, used = subprocess.run(
+        *limits, how, used = subprocess.run(
             [sys.executable, "-c", hang, str(size)],
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=True,
         ).stdout.split()
+        assert list(map(int, limits)) == [seconds, seconds]
         assert int(how) in (signal.SIGKILL, signal.SIGXCPU)
+        # The kernel counts ticks: some tenths too many, where others want the processor, too.
         assert seconds - 0.5 < float(used) < seconds + 1
 
 

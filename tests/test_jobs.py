@@ -209,17 +209,18 @@ def test_what_cannot_be_trained_gets_a_sentence_and_stops_what_waits(runs):
 
 
 def test_what_cannot_begin_whole_leaves_nothing(runs, monkeypatch):
-    made = jobs._open
+    write, written = jobs.write_json, []
 
-    def full(order):
-        if order is second:
+    def full(path, value):
+        written.append(path)
+        if len(written) == 2:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return made(order)
+        write(path, value)
 
-    first, second = Order(SVM), Order(SVM)
-    monkeypatch.setattr(jobs, "_open", full)
+    monkeypatch.setattr(jobs, "write_json", full)
     with pytest.raises(jobs.JobError, match="No space left"):
-        jobs.start([first, second])
+        jobs.start([Order(SVM), Order(SVM)])
+    assert len(written) == 2
     assert jobs.runs() == [] and not list(runs.glob("svm*"))
 
 

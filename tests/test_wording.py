@@ -42,6 +42,8 @@ def test_one_is_not_many(count, text):
 )
 def test_who_has_no_name_is_not_one_person(speakers, text):
     assert people(speakers) == text
+    other = text.replace("people", "voices").replace("person", "voice")
+    assert people(speakers, "voice", "voices") == other
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from ser_core.comparison import Interval
 from ser_core.errors import UndertoneError
 from ser_core.shelf import Model
 from ser_core.splits import PROTOCOLS
-from ser_core.wording import share
+from ser_core.wording import people, share
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -109,7 +109,7 @@ def _known_share(value: float) -> str:
 def _what_it_is(model: Model) -> dict[str, str]:
     took, training = models_one.answers_in(model.name), model.card.training
     corpora = ", ".join(map(title, training.corpora))
-    voices = f"{len(training.speakers)}\u00a0voices" if training.speakers else "unnamed\u00a0voices"
+    voices = people(training.speakers, "voice", "voices").replace(" ", "\u00a0")
     return {
         "Model": f"**{plain(model.name)}**",
         "On disk": f"{model.size / 1e6:.1f}\u00a0MB",

@@ -167,6 +167,7 @@ def _go_on(remote: Remote, part: Path, http: Http, on_bytes: Callable[[int], Non
         if not goes_on:
             on_bytes(-have)
             have = 0
+        begun = have
         length = answer.headers.get("Content-Length")
         with open(part, "ab" if goes_on else "wb") as file:
             for chunk in answer.iter_content(_CHUNK):
@@ -175,11 +176,4 @@ def _go_on(remote: Remote, part: Path, http: Http, on_bytes: Callable[[int], Non
                 on_bytes(len(chunk))
                 if remote.size is not None and have > remote.size:
                     return True  # more than announced: not the file, and perhaps without end
-        return length is None or have == int(length) + _start(answer)
-
-
-def _start(answer: requests.Response) -> int:
-    """Return the byte at which an answer begins."""
-    if answer.status_code != 206:
-        return 0
-    return int(answer.headers["Content-Range"].removeprefix("bytes ").split("-")[0])
+        return length is None or have == begun + int(length)

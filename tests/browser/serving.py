@@ -137,6 +137,19 @@ def settle(page: Page) -> None:
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
 
 
+def visit(page: Page, name: str) -> None:
+    """Go to another page of the app by its link at the top."""
+    page.get_by_role("link", name=name, exact=True).click()
+    page.wait_for_url(f"**/{name.lower()}")
+    settle(page)
+
+
+def beyond_the_edge(page: Page) -> int:
+    """Return by how many pixels the page is wider than the window."""
+    main = page.get_by_test_id("stMain")
+    return main.evaluate("main => main.scrollWidth - main.clientWidth")
+
+
 def cut_off(page: Page) -> list[str]:
     """Return the texts of charts that reach beyond their chart."""
     return page.locator(".main-svg").evaluate_all(

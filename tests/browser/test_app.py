@@ -11,6 +11,7 @@ from tests.browser.serving import (
     ANSWER,
     PAGES,
     SAMPLES,
+    beyond_the_edge,
     cut_off,
     open_page,
     try_sample,
@@ -123,8 +124,7 @@ def test_nothing_is_cut_off_and_time_axes_line_up(browser, url, viewport):
     page = open_page(browser, url, viewport=viewport)
     try_sample(page, "Low and slow")
     expect(page.get_by_role("heading", level=2)).to_have_text(ANSWER)
-    main = page.get_by_test_id("stMain")
-    assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
+    assert beyond_the_edge(page) == 0
     assert cut_off(page) == []
     areas = [area.bounding_box() for area in page.locator(".st-key-pictures .nsewdrag").all()]
     assert len(areas) == 2

@@ -26,7 +26,7 @@ from tests.browser.serving import (
     SAMPLES,
     go_live,
     open_page,
-    settle,
+    visit,
     wait_for_answer,
 )
 from tests.browser.test_live import WALLED, speech
@@ -143,9 +143,7 @@ def test_every_page_opens_and_a_recording_is_answered_and_logged(contained, brow
     page.locator("input[type=file]").set_input_files(SAMPLES / "singsong.flac")
     wait_for_answer(page)
     for name in PAGES[1:]:
-        page.get_by_role("link", name=name, exact=True).click()
-        page.wait_for_url(f"**/{name.lower()}")
-        settle(page)
+        visit(page, name)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         expect(page.get_by_text("Sorry: ")).to_have_count(0)
     written = log.read_text()

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.serving import open_page, server, settle
+from tests.browser.serving import beyond_the_edge, open_page, server, settle
 
 pytestmark = pytest.mark.browser
 
@@ -135,5 +135,4 @@ def test_all_views_stand_in_one_row_on_a_phone(browser, toy_url):
 def test_nothing_is_wider_than_the_page(browser, request, size, where):
     page = open_page(browser, request.getfixturevalue(where), viewport=SIZES[size])
     expect(page.locator(".st-key-pictures .main-svg").first).to_be_visible()
-    main = page.get_by_test_id("stMain")
-    assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
+    assert beyond_the_edge(page) == 0

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import serving
-from tests.browser.serving import cut_off, open_page, settle, try_sample
+from tests.browser.serving import beyond_the_edge, cut_off, open_page, settle, try_sample
 
 pytestmark = pytest.mark.browser
 
@@ -69,8 +69,7 @@ def test_a_point_of_the_map_is_clicked_seen_and_heard(browser, toy_url, viewport
     emotion = point["emotion"].split()[-1]
     expect(page.get_by_text(emotion.capitalize(), exact=False).first).to_be_visible()
     expect(page.get_by_test_id("stAudio")).to_have_count(4)
-    main = page.get_by_test_id("stMain")
-    assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
+    assert beyond_the_edge(page) == 0
 
 
 def test_a_spectrogram_that_is_clicked_plays_from_there(browser, toy_url):
@@ -99,6 +98,5 @@ def test_no_word_on_a_chart_is_cut_off(browser, toy_url, view, viewport):
         expect(measured).to_be_visible()
         settle(page)
     expect(page.locator(".main-svg").first).to_be_visible()
-    main = page.get_by_test_id("stMain")
-    assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
+    assert beyond_the_edge(page) == 0
     assert cut_off(page) == []

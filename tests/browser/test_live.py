@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from ser_core import audio
 from ser_core.emotions import EMOTIONS
 from tests.browser import serving
-from tests.browser.serving import ANSWER, SAMPLES, go_live, open_page
+from tests.browser.serving import ANSWER, SAMPLES, beyond_the_edge, go_live, open_page
 from tests.browser.test_app import DESKTOP, PHONE, contrast
 
 pytestmark = pytest.mark.browser
@@ -244,8 +244,7 @@ def test_nothing_leaves_this_computer_and_nothing_fails(listening, url):
 def test_page_is_readable(listening, url, scheme, viewport):
     page = listening(url, speech(), look={"color_scheme": scheme, "viewport": viewport})
     expect(page.get_by_role("heading", level=2)).to_have_text(ANSWER)
-    main = page.get_by_test_id("stMain")
-    assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
+    assert beyond_the_edge(page) == 0
     ground = page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
     texts = page.locator(".view span, .view .name, .view h4")
     styles = texts.evaluate_all(

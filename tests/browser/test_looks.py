@@ -3,7 +3,15 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.serving import PAGES, cut_off, open_page, settle, try_sample
+from tests.browser.serving import (
+    PAGES,
+    beyond_the_edge,
+    cut_off,
+    open_page,
+    settle,
+    try_sample,
+    visit,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -19,13 +27,11 @@ def test_a_page_can_be_read_by_everybody(browser, url, name, scheme):
     if name == PAGES[0]:
         try_sample(page, "Low and slow")
     else:
-        page.get_by_role("link", name=name, exact=True).click()
-        page.wait_for_url(f"**/{name.lower()}")
+        visit(page, name)
     for viewport in WIDTHS:
         page.set_viewport_size(viewport)
         settle(page)
-        main = page.get_by_test_id("stMain")
-        assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
+        assert beyond_the_edge(page) == 0
         assert cut_off(page) == []
         found = Axe().run(page, options=WCAG)
         assert found.violations_count == 0, found.generate_report()

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from ser_core.recognizer import find_model
 from tests.browser import serving
-from tests.browser.serving import cut_off, open_page, settle, try_sample
+from tests.browser.serving import beyond_the_edge, cut_off, open_page, settle, try_sample
 from tests.browser.test_app import DESKTOP, PHONE, contrast
 
 pytestmark = pytest.mark.browser
@@ -90,8 +90,7 @@ def test_everything_is_readable_and_nothing_is_cut_off(browser, app, scheme, vie
     page.get_by_role("tab", name="What is inside").click()
     expect(page.locator(".st-key-architecture .main-svg").first).to_be_visible()
     settle(page)
-    main = page.get_by_test_id("stMain")
-    assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
+    assert beyond_the_edge(page) == 0
     assert cut_off(page) == []
     boxes = page.locator(".st-key-architecture .textpoint text").evaluate_all(
         """all => all.map(text => text.getBoundingClientRect()).filter(box => box.width)
@@ -107,4 +106,4 @@ def test_everything_is_readable_and_nothing_is_cut_off(browser, app, scheme, vie
     page.get_by_role("tab", name="The whole card").click()
     expect(page.get_by_role("heading", name="Robustness")).to_be_visible()
     settle(page)
-    assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
+    assert beyond_the_edge(page) == 0

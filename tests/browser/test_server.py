@@ -23,7 +23,7 @@ import server
 from benchmarks import load
 from ser_core.recognizer import Recognizer
 from tests.browser import serving
-from tests.browser.serving import PAGES, open_page, settle, try_sample
+from tests.browser.serving import PAGES, open_page, settle, try_sample, visit
 from tests.helpers import ROOT
 
 pytestmark = pytest.mark.browser
@@ -90,9 +90,7 @@ def test_no_page_asks_anybody_else(browser, toy_url, page):
     if page == "Recognize":
         try_sample(opened, "Singsong")
     else:
-        opened.get_by_role("link", name=page, exact=True).click()
-        opened.wait_for_url(f"**/{page.lower()}")
-        settle(opened)
+        visit(opened, page)
     for expander in opened.locator("summary:visible").all():
         expander.click()
         settle(opened)

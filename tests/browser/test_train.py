@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import serving
-from tests.browser.serving import open_page, settle
+from tests.browser.serving import beyond_the_edge, open_page, settle
 
 pytestmark = pytest.mark.browser
 
@@ -142,5 +142,4 @@ def test_no_page_is_wider_than_the_window(browser, url, width):
     for view in ("New training", "Known or new voices", "Results"):
         page.get_by_text(view, exact=True).click()
         settle(page)
-        main = page.get_by_test_id("stMain")
-        assert main.evaluate("main => main.scrollWidth - main.clientWidth") == 0
+        assert beyond_the_edge(page) == 0
