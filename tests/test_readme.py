@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import typer
 
-from ser_core import bundle, cli, recipe, splits, teacher, warm_start
+from ser_core import bundle, cli, heldout, recipe, splits, teacher, warm_start
 from ser_core.card import headline, results_table
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import MODELS, find_model
@@ -49,6 +49,24 @@ def test_what_is_said_of_folds_and_emotions_was_measured(name):
     best, worst = max(recall, key=recall.get), min(recall, key=recall.get)
     said = f"{best} is recalled best ({recall[best]:.0%}), {worst} worst ({recall[worst]:.0%})"
     assert said in " ".join(README.split()).replace(" %", "%")
+
+
+def test_what_is_said_of_calibration_was_measured():
+    from benchmarks.chance import errors
+    from benchmarks.common import RESULTS
+
+    said, hours = " ".join(README.split()), []
+    deep, swift = (100 * errors(heldout.read(find_model(name))) for name in ("deep", "swift"))
+    assert (
+        f"would show {deep[0, 1]:.1f} (`deep`) and {swift[0, 1]:.1f} (`swift`) on these 1,440 "
+        f"clips by chance; the mean of the folds' would be {deep[1, 0]:.1f} and {swift[1, 0]:.1f}, "
+        f"of which chance makes {deep[1, 1]:.1f} and {swift[1, 1]:.1f}"
+    ) in said
+    for name, found in (("deep", deep), ("swift", swift)):
+        assert found[0, 0] == pytest.approx(100 * headline(bundle.read_card(find_model(name))).ece)
+        measured = json.loads((RESULTS / f"{name}-ravdess-5fold.json").read_text())
+        hours.append(sum(fold["seconds"] for fold in measured["folds"]) / 3600)
+    assert f"{hours[0]:.1f} h of fitting for `deep` and {hours[1]:.1f} h for `swift`" in said
 
 
 def test_the_speeds_are_the_benchmarks():
