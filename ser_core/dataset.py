@@ -156,7 +156,7 @@ def _for_teacher(manifest: pd.DataFrame, on_clip: Callable[[], None]) -> np.ndar
     config = Deep("deep")
     spread = networks.spread(features.values.shape[1:], config)
     found = extraction.through(
-        lambda windows: spread.predict(windows, verbose=0),
+        lambda windows: networks.outputs(spread, windows),
         f"d_tdnn-{config.blocks}-sd-{_trunk_digest()}",
         features,
         on_clip=on_clip,
@@ -175,7 +175,7 @@ def _through_trunk(
     name = f"d_tdnn-{config.blocks}-mean-{config.averaged_frames}-{_trunk_digest()}"
     return [
         extraction.through(
-            lambda windows: trunk.predict(windows, verbose=0), name, features, on_clip=on_clip
+            lambda windows: networks.outputs(trunk, windows), name, features, on_clip=on_clip
         )
         for features in sets
     ]

@@ -128,7 +128,7 @@ def _outputs(network: "keras.Model") -> Outputs:
     from ser_core import networks
 
     head = networks.head(network)
-    return lambda values: head.predict(values, batch_size=256, verbose=0)
+    return lambda values: networks.outputs(head, values)
 
 
 def learned_from(recipe: Recipe, split: splits.Split) -> np.ndarray:

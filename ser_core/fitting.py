@@ -260,7 +260,7 @@ class Guide(keras.callbacks.Callback):
 
     def _validate(self) -> dict[str, float]:
         values, targets, weights = self.windows
-        logits = self.averaged.predict(values, batch_size=256, verbose=0)
+        logits = networks.outputs(self.averaged, values)
         truth, guess = targets.argmax(axis=1), logits.argmax(axis=1)
         surprise = -log_softmax(logits.astype(float), axis=1)[np.arange(len(truth)), truth]
         recalls = [(guess[truth == label] == label).mean() for label in np.unique(truth)]

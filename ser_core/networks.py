@@ -253,6 +253,23 @@ def head(network: keras.Model) -> keras.Model:
     return keras.Model(network.get_layer(HEARD).output, network.output)
 
 
+def outputs(
+    network: keras.Model, windows: np.ndarray, *, together: int = 256
+) -> np.ndarray | dict[str, np.ndarray]:
+    """Return what a network makes of windows `(n, …)`, so many together.
+
+    This is what `network.predict` does, which sets up a pipeline of TensorFlow's anew whenever it
+    is called: that takes longer than to validate a small network.
+    """
+    parts = [
+        network.predict_on_batch(windows[start : start + together])
+        for start in range(0, len(windows), together)
+    ]
+    if isinstance(parts[0], dict):
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return np.concatenate(parts)
+
+
 def _standardised(values, scale: Scale | None, name: str = "scale"):
     if scale is None:
         return values

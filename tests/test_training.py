@@ -42,6 +42,16 @@ def test_a_network_has_the_promised_outputs():
     assert model.count_params() <= 1_000_000
 
 
+@pytest.mark.parametrize("together", [2, 5, 256])
+def test_outputs_are_those_of_predict_however_many_go_together(together):
+    model = networks.build(recipe.load("swift", TOY))
+    windows = np.random.default_rng(0).uniform(-80, 0, (5, 188, 64)).astype(np.float32)
+    found, expected = networks.outputs(model, windows, together=together), model.predict(windows)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_averaged_frames_are_the_mean_of_neighbours(count):
     x = np.random.default_rng(0).normal(size=(2, 10, 4)).astype(np.float32)
