@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import streamlit as st
 from streamlit.components.v2 import manifest_scanner
-from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx
+from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx, script_runner
 from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import AppTest
 
@@ -56,7 +56,8 @@ def own_main(monkeypatch):
 def once():
     """What each test's app would do anew, and takes half of its time, is done once.
 
-    That is to ask what components are installed, to compile the pages, and to read a network.
+    That is to ask what components are installed, to compile the pages, and to read a network. And
+    Keras, which the app never loads, but other tests have, is not told to forget everything.
     """
     scan, compiled, run = (
         manifest_scanner.scan_component_manifests, ScriptCache.get_bytecode, bundle._session
@@ -73,6 +74,7 @@ def once():
         patched.setattr(manifest_scanner, "scan_component_manifests", cache(scan))
         patched.setattr(ScriptCache, "get_bytecode", lambda _, path: compiled(scripts, path))
         patched.setattr(bundle, "_session", session)
+        patched.setattr(script_runner, "_clean_problem_modules", lambda: None)
         yield
 
 
