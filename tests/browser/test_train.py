@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import serving
-from tests.browser.serving import beyond_the_edge, open_page, settle
+from tests.browser.serving import beyond_the_edge, open_page, settle, try_sample
 
 pytestmark = pytest.mark.browser
 
@@ -116,6 +116,10 @@ def test_a_training_outlives_tab_and_server(browser, places, playwright):
         expect(
             other.get_by_text("is being trained, started here or on another page")
         ).to_be_visible()
+        other.goto(url)
+        settle(other)
+        try_sample(other, "Singsong")  # is answered meanwhile
+        goes_on(page)
         reached = round_of(page)
         page.close()
         other.close()
