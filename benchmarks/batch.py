@@ -1,5 +1,7 @@
 """What an archive costs: `batch` on all cores by its size, beside one process, and its memory.
 
+Beside both, what the usual pipeline does, one recording after another.
+
 `python -m benchmarks.batch` needs RAVDESS in SER_DATA_DIR, prints tables and writes
 `benchmarks/results/batch.json`.
 """
@@ -10,18 +12,20 @@ import os
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import usual
 from benchmarks.common import RESULTS, in_a_process, keep, machine
 from ser_core import audio, batch, bundle, corpora, parts, recognizer
 
 CLIPS, CORES = 10_000_000, 100  # what docs/scale.md asks for
 
 ALONE = 500  # clips that one process hears, before and after
+BY_USUAL = 100  # that the usual pipeline hears
 SIZES = {"swift": (100, 1_000, 10_000), "deep": (100, 1_000)}
 
 _COLUMNS = {
@@ -53,6 +57,8 @@ def main() -> None:
     for model in options.models:
         result[model] = measure(model, paths, SIZES[model])
         keep("batch", result)
+    result["usual"] = rounded(in_a_process(by_usual, paths[:BY_USUAL]))
+    keep("batch", result)
     tables = [table(result[model]) for model in SIZES]
     for text in (*tables, comparison(result), estimates(result)):
         print(text, end="\n\n")
@@ -90,11 +96,22 @@ def alone(model: str, paths: list[str]) -> dict[str, float]:
     folder = recognizer.find_model(model)
     plan = parts.Plan(len(paths), "", model, bundle.sha256(folder / "card.json"))
     batch.rows(paths[:40], plan)
+    return _spent(lambda: batch.rows(paths, plan), len(paths))
+
+
+def by_usual(paths: list[str]) -> dict[str, float]:
+    """Return what the usual pipeline does in one process, whose TensorFlow takes every core."""
+    model = usual.model()
+    usual.predict(model, paths[0])  # loads and compiles
+    return _spent(lambda: [usual.predict(model, path) for path in paths], len(paths))
+
+
+def _spent(work: Callable[[], object], clips: int) -> dict[str, float]:
     clock, processor = time.perf_counter(), time.process_time()
-    batch.rows(paths, plan)
+    work()
     return {
-        "clips_per_s": len(paths) / (time.perf_counter() - clock),
-        "processor_ms": 1000 * (time.process_time() - processor) / len(paths),
+        "clips_per_s": clips / (time.perf_counter() - clock),
+        "processor_ms": 1000 * (time.process_time() - processor) / clips,
     }
 
 
@@ -140,6 +157,10 @@ def comparison(result: dict) -> str:
     rows = [
         f"| `{model}`, {name} | " + " | ".join(f"{result[model][k][key]:.3g}" for k in kinds) + " |"
         for model in SIZES
+        for key, name in names.items()
+    ]
+    rows += [
+        f"| usual pipeline, {name} | {result['usual'][key]:.3g} | – | – |"
         for key, name in names.items()
     ]
     head = f"| | one process | `batch`, {result['cores']} workers | ratio |"

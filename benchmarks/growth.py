@@ -2,7 +2,7 @@
 
 `python -m benchmarks.growth` prints a table and writes `benchmarks/results/growth.json`. The
 recording is speech over and over, as FLAC; each is judged in a process of its own on one core,
-start included, as `python -m ser_core predict` does.
+start included, as `python -m ser_core predict` does, and by the usual pipeline, too.
 """
 
 import argparse
@@ -17,11 +17,11 @@ import numpy as np
 import soundfile
 
 from benchmarks.common import keep, machine
-from benchmarks.predict import clip, start
-from benchmarks.stages import MODELS
+from benchmarks.predict import MODELS, clip, pipelines, start
 from ser_core import audio
 
 MINUTES = (1, 10, 60)
+NAMES = (*MODELS, "usual")
 
 
 def main() -> None:
@@ -30,21 +30,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds, taken in turns")
     options = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # those that are started inherit it
-    found = {(model, minutes): [] for minutes in MINUTES for model in MODELS}
+    found = {(name, minutes): [] for minutes in MINUTES for name in NAMES}
+    commands = {name: pipelines()[name][1] for name in NAMES}
     with tempfile.TemporaryDirectory() as folder:
         # In another process: a child's peak memory is at least what its parent held at its birth.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             what = pool.submit(_write, folder).result()
         for _ in range(options.rounds):
-            for (model, minutes), figures in found.items():
-                command = ["-m", "ser_core", "predict", "--model", model, "--json"]
-                figures.append(start([*command, _path(folder, minutes)]))
+            for (name, minutes), figures in found.items():
+                figures.append(start([*commands[name], _path(folder, minutes)]))
     result = {"what": f"{what}, over and over; medians over {options.rounds} rounds, in turns"}
-    for model in MODELS:
-        result[model] = {
+    for name in NAMES:
+        result[name] = {
             f"{minutes} min": {
-                "s": round(statistics.median(s for s, _ in found[model, minutes]), 2),
-                "peak_memory_mb": round(statistics.median(mb for _, mb in found[model, minutes])),
+                "s": round(statistics.median(s for s, _ in found[name, minutes]), 2),
+                "peak_memory_mb": round(statistics.median(mb for _, mb in found[name, minutes])),
             }
             for minutes in MINUTES
         }
@@ -67,10 +67,11 @@ def _path(folder: str, minutes: int) -> str:
 
 def table(result: dict) -> str:
     """Return the figures as a Markdown table."""
-    heads = [f"`{model}`, {unit}" for model in MODELS for unit in ("s", "MB")]
+    titles = {**{model: f"`{model}`" for model in MODELS}, "usual": "usual pipeline"}
+    heads = [f"{titles[name]}, {unit}" for name in NAMES for unit in ("s", "MB")]
     lines = [f"| recording | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
     for minutes in MINUTES:
-        row = [result[model][f"{minutes} min"] for model in MODELS]
+        row = [result[name][f"{minutes} min"] for name in NAMES]
         cells = [f"{value:g}" for each in row for value in each.values()]
         lines.append(f"| {minutes} min | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -1,9 +1,10 @@
 """The usual speech-emotion pipeline, as tutorials build it: librosa features, `model.predict`.
 
-MFCC 40, zero-crossing rate, chroma and RMS over 300 frames, then two convolutions, a BiLSTM and a
-dense layer in Keras. Its weights are random: only its speed is looked at. It is much like
-`cnn-bilstm-four` of `benchmarks.seeds`, but librosa is called as scripts call it: sound in, one
-descriptor out, each time from the beginning.
+MFCC 40, zero-crossing rate, chroma and RMS over 300 frames (7 s), then two convolutions, a BiLSTM
+and a dense layer in Keras; of a longer recording, one stretch of 300 frames after another. Its
+weights are random: only its speed is looked at. It is much like `cnn-bilstm-four` of
+`benchmarks.seeds`, but librosa is called as scripts call it: sound in, one descriptor out, each
+time from the beginning.
 """
 
 import sys
@@ -14,7 +15,7 @@ FRAMES = 300
 
 
 def features(path: str) -> np.ndarray:
-    """Return float32 `(FRAMES, 54)`."""
+    """Return float32 `(n, FRAMES, 54)`, the last one filled up with zeros."""
     import librosa
 
     samples, rate = librosa.load(path)
@@ -26,7 +27,9 @@ def features(path: str) -> np.ndarray:
             librosa.feature.rms(y=samples),
         ]
     )
-    return librosa.util.fix_length(rows, size=FRAMES, axis=1).T.astype(np.float32)
+    count = -(-rows.shape[1] // FRAMES)
+    rows = librosa.util.fix_length(rows, size=count * FRAMES, axis=1)
+    return rows.T.reshape(count, FRAMES, -1).astype(np.float32)
 
 
 def model(classes: int = 8):
@@ -49,7 +52,7 @@ def model(classes: int = 8):
 
 def predict(model, path: str) -> np.ndarray:
     """Return the probabilities for one recording, `(classes,)`."""
-    return model.predict(features(path)[None], verbose=0)[0]
+    return model.predict(features(path), verbose=0).mean(axis=0)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,13 @@ from ser_core import audio, changes, features, recipe
 def test_the_usual_pipeline_is_what_it_says(tmp_path):
     path = tmp_path / "clip.wav"
     soundfile.write(path, predict.clip()[0], 16_000)
-    assert usual.features(path).shape == (300, 54)
-    probabilities = usual.predict(usual.model(), path)
+    assert usual.features(path).shape == (1, 300, 54)
+    model = usual.model()
+    probabilities = usual.predict(model, path)
     assert probabilities.shape == (8,) and np.isclose(probabilities.sum(), 1, atol=1e-4)
+    soundfile.write(path, np.tile(predict.clip()[0], 3), 16_000)
+    assert usual.features(path).shape == (2, 300, 54) and usual.features(path)[1, -1].any() == 0
+    assert np.isclose(usual.predict(model, path).sum(), 1, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", seeds.NAMES)
