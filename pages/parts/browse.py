@@ -60,19 +60,8 @@ def show(manifest: pd.DataFrame) -> None:
 
 def answers(manifest: pd.DataFrame) -> pd.DataFrame:
     """Return `unheard.answers` for a manifest; show how far it is, if that takes its time."""
-    place, done = st.empty(), 0
-
-    def progress(total: int) -> None:
-        nonlocal done
-        done += 1
-        # Streamlit stops the script here when something else is asked for.
-        place.progress(
-            done / total, text=f"The model hears {total:,} recordings for the first time"
-        )
-
-    found = unheard.answers(recognizer().bundle, manifest, on_clip=progress)
-    place.empty()
-    return found
+    with spoken.counted("The model listens:") as on_clip:
+        return unheard.answers(recognizer().bundle, manifest, on_clip=on_clip)
 
 
 def _mistakes(manifest: pd.DataFrame) -> pd.DataFrame:

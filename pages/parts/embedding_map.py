@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.parts import spoken
+from pages.parts import pictures, spoken
 from pages.parts.hearing import history, plain, recognizer
 from pages.parts.library import speaker, speakers, title
 from ser_core import embedding_map, heard, plots_corpora
@@ -15,11 +15,6 @@ from ser_core.history import Entry
 
 _COLOURS = {"emotion": "Emotion", "speaker": "Speaker", "sex": "Sex", "corpus": "Corpus"}
 _NEAREST = 3
-_ZOOM = {
-    "displaylogo": False,
-    "displayModeBar": True,
-    "modeBarButtons": [["zoomIn2d", "zoomOut2d", "pan2d", "resetScale2d"]],
-}
 _WAIT = {
     "PCA": "Drawing the map …",
     "UMAP": "Drawing the map; the first time, this takes up to a minute …",
@@ -81,7 +76,7 @@ def _show(manifest: pd.DataFrame) -> None:
         key="map",
         on_select="rerun",
         selection_mode="points",
-        config=_ZOOM,
+        config=pictures.ZOOM,
         alt=f"Map of {len(manifest):,} recordings, coloured by {colour}",
     )
     st.caption(f"{_SAID[method]} {_honest(model.card, manifest)}")

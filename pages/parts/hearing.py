@@ -29,8 +29,25 @@ def _stamps() -> dict[str, int]:
     return {}
 
 
-def recognizer(name: str | None = None, *, live: bool = False) -> Recognizer:
-    """Return a model: the one that is in use, which may change at any moment, or a named one.
+def model_named(name: str) -> Recognizer:
+    """Return a model; one that is gone by now, or half replaced, as it was loaded before.
+
+    Raises:
+        BundleError: it is missing or damaged, and was so before.
+    """
+    try:
+        stamp = shelf.stamp(name)
+        model = _loaded(name, stamp)
+    except UndertoneError:
+        if name not in _stamps():
+            raise
+        return _loaded(name, _stamps()[name])
+    _stamps()[name] = stamp
+    return model
+
+
+def recognizer(*, live: bool = False) -> Recognizer:
+    """Return the model that is in use, which may change at any moment.
 
     Tells the visitor when the one in use has changed since it was last asked for, and falls back
     on the usual one, then on the quick one, if it cannot be loaded. For live speech, it is that of
@@ -39,30 +56,19 @@ def recognizer(name: str | None = None, *, live: bool = False) -> Recognizer:
     Raises:
         BundleError: the model (the one to fall back on, too) is missing or damaged.
     """
-    if name is not None:
-        try:
-            stamp = shelf.stamp(name)
-            model = _loaded(name, stamp)
-        except UndertoneError:
-            if name not in _stamps():
-                raise
-            # Gone, or half replaced: what was loaded before goes on until all is there.
-            return _loaded(name, _stamps()[name])
-        _stamps()[name] = stamp
-        return model
     chosen = shelf.active()
     trouble = ""
     if chosen.lost:
         trouble = f"The model “{plain(chosen.lost)}” that was chosen is not there any more"
     if live and (wanted := shelf.for_live(chosen.name)) != chosen.name:
         try:
-            return recognizer(wanted)
+            return model_named(wanted)
         except UndertoneError as error:
             trouble = f"The model “{plain(wanted)}” cannot be used: {plain(str(error))}"
     *others, last = dict.fromkeys((chosen.name, shelf.usual(), QUICK_MODEL))
     for name in (*others, last):
         try:
-            model = recognizer(name)
+            model = model_named(name)
         except UndertoneError as error:
             if name == last:
                 raise
@@ -79,7 +85,7 @@ def heard_by(prediction: Prediction) -> Recognizer:
     Raises:
         UndertoneError: it is gone, and another one has its name by now.
     """
-    model = recognizer(prediction.model)
+    model = model_named(prediction.model)
     if model.card.weights != prediction.weights:
         raise UndertoneError(
             f"the model “{prediction.model}” that heard this is gone, and another one has its name"

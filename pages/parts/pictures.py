@@ -18,7 +18,8 @@ from ser_core.profile import Voice
 from ser_core.recognizer import Prediction, Recognizer
 
 PLAYER = "player"
-_ZOOM = {
+# Of a chart that one can zoom into; fingers have no wheel.
+ZOOM = {
     "displaylogo": False,
     "displayModeBar": True,
     "modeBarButtons": [["zoomIn2d", "zoomOut2d", "pan2d", "resetScale2d"]],
@@ -78,7 +79,7 @@ def over_time(key: str) -> None:
         st.markdown(f"**Over time{', with your voice' if known else ''}:** {told}")
         st.plotly_chart(
             plots_over_time.timeline(found),
-            config=_ZOOM,
+            config=ZOOM,
             key="timeline",
             alt=f"Emotions over time: {told}",
         )
@@ -93,7 +94,7 @@ def over_time(key: str) -> None:
         overlays = _overlays(entry, model)
     st.plotly_chart(
         _picture(key, overlays, part),
-        config=_ZOOM,
+        config=ZOOM,
         key="pictures",
         alt=f"Waveform and mel spectrogram of {entry.title}, "
         f"{timeline.clock(part[0])} to {timeline.clock(part[1])}",

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.parts import pictures
 from pages.parts.answer import in_words, named
 from pages.parts.downloads import downloads
-from pages.parts.hearing import history, plain, queue, recognizer, refused
+from pages.parts.hearing import history, model_named, plain, queue, refused
 from ser_core import history as kept
 from ser_core import log, plots, shelf
 from ser_core.errors import UndertoneError
@@ -68,7 +68,7 @@ def _short(found: Prediction) -> str:
 @st.cache_data(scope="session", max_entries=8, show_spinner="Listening …")
 def _heard_by(key: str, model: str, stamp: int) -> Prediction:
     with log.prediction("again") as heard:
-        return heard(recognizer(model).predict(history()[key].clip()))
+        return heard(model_named(model).predict(history()[key].clip()))
 
 
 def _again(key: str, model: str) -> Entry:
