@@ -93,6 +93,10 @@ def test_what_is_said_of_scale_was_measured():
         assert table(figures) in text and figures["machine"] in text
     assert comparison(result) in text
     assert estimates(result) in text
+    live = json.loads((RESULTS / "live.json").read_text())
+    said = " ".join(text.split())
+    assert f"a listener on Live costs {_listener(live['deep'])} of a core" in said
+    assert f"with `UNDERTONE_LIVE_MODEL=swift` {_listener(live['swift'])}" in said
 
 
 def _seconds(milliseconds: float) -> str:
@@ -117,7 +121,22 @@ def _growth(result: dict) -> list[str]:
     return [
         f"takes one core {swift[2]['s']:.1f} s with `swift`, start included, and "
         f"{deep[2]['s']:.1f} s with `deep`",
+        f"the usual pipeline {result['usual']['60 min']['s']:.0f} s",
         *(f"{', '.join(each[:2])} and {each[2]} MB" for each in mb),
+    ]
+
+
+def _listener(figures: dict) -> str:
+    return f"{sum(figures['server_cpu_per_cent']['one listener'].values()):.0f} %"
+
+
+def _live(result: dict) -> list[str]:
+    level, answer = result["deep"]["level_s"], result["deep"]["answer_s"]
+    return [
+        f"{level['median']:.2f} s after the sound (95 %: {level['p95']:.2f} s)",
+        f"{answer['median']:.2f} s ({answer['p95']:.2f} s;",
+        f"A listener costs the server {_listener(result['deep'])} of a core, and "
+        f"{_listener(result['swift'])} where `swift` listens",
     ]
 
 
@@ -166,20 +185,12 @@ def _speech(result: dict) -> list[str]:
             "batch",
             lambda result: [
                 f"hears {result['swift']['batch']['clips_per_s']:.0f} clips a second on both "
-                f"cores, and {result['deep']['batch']['clips_per_s']:.1f} ("
+                f"cores with `swift`, {result['deep']['batch']['clips_per_s']:.0f} with `deep`",
+                f"the usual pipeline {result['usual']['clips_per_s']:.0f}",
             ],
         ),
         ("page", _page),
-        (
-            "live",
-            lambda result: [
-                f"{result['level_s']['median']} s after the sound (95 %: "
-                f"{result['level_s']['p95']} s)",
-                f"{result['answer_s']['median']} s ({result['answer_s']['p95']} s;",
-                "A listener costs the server "
-                f"{sum(result['server_cpu_per_cent']['one listener'].values()):.0f} % of a core",
-            ],
-        ),
+        ("live", _live),
         (
             "explore",
             lambda result: [
