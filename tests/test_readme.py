@@ -118,10 +118,11 @@ def _page(result: dict) -> list[str]:
 def _growth(result: dict) -> list[str]:
     swift, deep = ([result[model][f"{n} min"] for n in (1, 10, 60)] for model in ("swift", "deep"))
     mb = [[f"{each['peak_memory_mb']}" for each in figures] for figures in (swift, deep)]
+    usual = result["usual"]["60 min"]
     return [
         f"takes one core {swift[2]['s']:.1f} s with `swift`, start included, and "
         f"{deep[2]['s']:.1f} s with `deep`",
-        f"the usual pipeline {result['usual']['60 min']['s']:.0f} s",
+        f"the usual pipeline {usual['s']:.0f} s and {usual['peak_memory_mb'] / 1000:.1f} GB",
         *(f"{', '.join(each[:2])} and {each[2]} MB" for each in mb),
     ]
 

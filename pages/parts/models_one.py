@@ -107,6 +107,12 @@ def show(models: Mapping[str, Model], used: str) -> None:
     st.markdown(plain(model.card.description))
     _facts(model)
     models_file.actions(model, used, use=use)
+    _look(model)
+
+
+@st.fragment  # or all models would be drawn anew for each look at one
+def _look(model: Model) -> None:
+    """Show one side of a model at a time."""
     about, results, inside, card = st.tabs(
         ["What it is", "All results", "What is inside", "The whole card"],
         key="look",
