@@ -104,14 +104,15 @@ def _seconds(milliseconds: float) -> str:
 
 
 def _page(result: dict) -> list[str]:
+    measures = ("answer_ms", "click_ms", "train_ms", "models_ms")
     alone, training = (
-        [_seconds(result[when][key]) for key in ("answer_ms", "click_ms", "train_ms")]
-        for when in ("alone", "while training")
+        [_seconds(result[when][key]) for key in measures] for when in ("alone", "while training")
     )
     return [
         f"{alone[0]} s after the upload has finished (median), another picture of it {alone[1]} s "
-        f"after the click, another view of the Train page {alone[2]} s",
-        f"while `swift` is being trained, {training[0]}, {training[1]} and {training[2]} s",
+        f"after the click, another view of the Train page {alone[2]} s, what is inside a model "
+        f"{alone[3]} s",
+        f"while `swift` is being trained, {', '.join(training[:3])} and {training[3]} s",
     ]
 
 
