@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks import usual
 from benchmarks.common import RESULTS, in_a_process, keep, machine
+from benchmarks.predict import PEERS
 from ser_core import audio, batch, bundle, corpora, parts, recognizer
 
 CLIPS, CORES = 10_000_000, 100  # what docs/scale.md asks for
@@ -160,7 +161,7 @@ def comparison(result: dict) -> str:
         for key, name in names.items()
     ]
     rows += [
-        f"| usual pipeline, {name} | {result['usual'][key]:.3g} | – | – |"
+        f"| {PEERS['usual'][0]}, {name} | {result['usual'][key]:.3g} | – | – |"
         for key, name in names.items()
     ]
     head = f"| | one process | `batch`, {result['cores']} workers | ratio |"

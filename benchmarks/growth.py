@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from benchmarks.common import keep, machine
-from benchmarks.predict import MODELS, clip, pipelines, start
+from benchmarks.predict import MODELS, PEERS, clip, pipelines, start
 from ser_core import audio
 
 MINUTES = (1, 10, 60)
@@ -67,7 +67,7 @@ def _path(folder: str, minutes: int) -> str:
 
 def table(result: dict) -> str:
     """Return the figures as a Markdown table."""
-    titles = {**{model: f"`{model}`" for model in MODELS}, "usual": "usual pipeline"}
+    titles = {model: f"`{model}`" for model in MODELS} | {"usual": PEERS["usual"][0]}
     heads = [f"{titles[name]}, {unit}" for name in NAMES for unit in ("s", "MB")]
     lines = [f"| recording | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
     for minutes in MINUTES:

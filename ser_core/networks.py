@@ -18,6 +18,7 @@ from ser_core.recipe import Recipe
 
 # Layers of `deep`.
 HEARD, STATISTICS, REGRESSION = "heard_frames", "statistics", "regression"
+_TOGETHER = 256  # windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,17 +254,15 @@ def head(network: keras.Model) -> keras.Model:
     return keras.Model(network.get_layer(HEARD).output, network.output)
 
 
-def outputs(
-    network: keras.Model, windows: np.ndarray, *, together: int = 256
-) -> np.ndarray | dict[str, np.ndarray]:
-    """Return what a network makes of windows `(n, …)`, so many together.
+def outputs(network: keras.Model, windows: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
+    """Return what a network makes of windows `(n, …)`.
 
-    This is what `network.predict` does, which sets up a pipeline of TensorFlow's anew whenever it
-    is called: that takes longer than to validate a small network.
+    `network.predict` returns the same, but sets up a pipeline of TensorFlow's anew whenever it is
+    called: half of the time that validating a small network takes.
     """
     parts = [
-        network.predict_on_batch(windows[start : start + together])
-        for start in range(0, len(windows), together)
+        network.predict_on_batch(windows[start : start + _TOGETHER])
+        for start in range(0, len(windows), _TOGETHER)
     ]
     if isinstance(parts[0], dict):
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import asdict
 
 import click
+import numpy as np
 import pandas as pd
 import pytest
 import typer
@@ -67,6 +68,20 @@ def test_what_is_said_of_calibration_was_measured():
         measured = json.loads((RESULTS / f"{name}-ravdess-5fold.json").read_text())
         hours.append(sum(fold["seconds"] for fold in measured["folds"]) / 3600)
     assert f"{hours[0]:.1f} h of fitting for `deep` and {hours[1]:.1f} h for `swift`" in said
+
+
+def test_what_is_said_of_three_seeds_was_measured():
+    from benchmarks.common import RESULTS
+
+    file = RESULTS / "cnn-bilstm-four-ravdess-5fold.json"
+    measured = json.loads(file.read_text())
+    seeds = [[fold for fold in measured["folds"] if fold["seed"] == seed] for seed in range(3)]
+    uar = [100 * np.mean([fold["uar"] for fold in folds]) for folds in seeds]
+    assert np.mean(uar) == pytest.approx(100 * measured["summary"]["uar"])
+    assert [fold["epoch"] for fold in seeds[2]].count(4) == 4
+    said = " ".join(README.split())
+    assert f"two have a UAR of {uar[0]:.0f} and {uar[1]:.0f}; under the third" in said
+    assert f"best heard after four rounds, in four folds of five: {uar[2]:.0f}." in said
 
 
 def test_the_speeds_are_the_benchmarks():
