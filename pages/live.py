@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from pages.parts import live_view, microphone
-from pages.parts.answer import in_words, named
+from pages.parts.answer import closest, in_words, named
 from pages.parts.downloads import downloads
 from pages.parts.entrance import through_app
 from pages.parts.hearing import history, plain, recognizer
@@ -140,7 +140,7 @@ def show_moment(moment):
         title = named(moment.label).capitalize()
         text = f"{percent(moment.probabilities[moment.label])} sure"
     else:
-        title, text = "I can't tell 🤷", UNCLEAR
+        title, text = "I can't tell 🤷", f"{UNCLEAR} {closest(moment.probabilities)}"
     st.header(title, anchor=False)
     st.markdown(text)
 

@@ -1,5 +1,7 @@
 """An answer: the emotion in words, how sure, and the probabilities as pictures."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from ser_core import plots
@@ -24,15 +26,20 @@ def in_words(prediction: Prediction) -> None:
     st.header("I can't tell 🤷", anchor=False)
     st.markdown(prediction.reason)
     if prediction.has_guess:
-        guesses = " or ".join(
-            f"{named(emotion)}\u00a0({percent(p)})" for emotion, p in likeliest(prediction)[:2]
-        )
-        st.markdown(f"The closest would be {guesses}.")
+        st.markdown(closest(prediction.probabilities))
 
 
-def likeliest(prediction: Prediction) -> list[tuple[str, float]]:
+def closest(probabilities: Mapping[str, float]) -> str:
+    """Return a sentence with the two likeliest emotions, for when neither is likely enough."""
+    guesses = (
+        f"{named(emotion)}\u00a0({percent(p)})" for emotion, p in likeliest(probabilities)[:2]
+    )
+    return f"The closest would be {' or '.join(guesses)}."
+
+
+def likeliest(probabilities: Mapping[str, float]) -> list[tuple[str, float]]:
     """Return emotions and probabilities, the likeliest first."""
-    return sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    return sorted(probabilities.items(), key=lambda item: -item[1])
 
 
 @st.fragment
@@ -49,7 +56,7 @@ def as_picture(prediction: Prediction) -> None:
         persist_state="session",
     )
     values = prediction.probabilities
-    told = ", ".join(f"{emotion} {percent(p)}" for emotion, p in likeliest(prediction))
+    told = ", ".join(f"{emotion} {percent(p)}" for emotion, p in likeliest(values))
     if view == "Bars":
         figure = plots.probabilities(values, faint=prediction.abstained)
     elif view == "Radar":

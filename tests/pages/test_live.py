@@ -156,6 +156,17 @@ def test_what_is_heard_is_told(page, browser, sound, said):
     assert len(page.header) == (said != "Muted")
 
 
+def test_what_cannot_be_told_is_guessed_at(page, browser, monkeypatch):
+    def level(before, now):
+        return {label: (1 + (label == "calm") / 10) / len(now) for label in now}
+
+    monkeypatch.setattr(live, "smooth", level)
+    browser(sound=speech_like(3.0))
+    press(page, "Start listening")
+    assert page.header[0].value.startswith("I can't tell")
+    assert "The closest would be calm" in words(page) and "sure" not in words(page)
+
+
 def test_no_signal(page, browser, monkeypatch):
     browser(sound=speech_like(3.0))
     press(page, "Start listening")
