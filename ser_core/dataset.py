@@ -188,9 +188,12 @@ def _trunk_digest() -> str:
 
 
 def _changed(manifest: pd.DataFrame, recipe: Recipe) -> np.ndarray:
-    """Say which recordings are also changed, to be trained on, bool `(rows,)`."""
+    """Say which recordings are also changed, to be trained on, bool `(rows,)`.
+
+    Of spectrograms there is no sound to change.
+    """
     only = recipe.augmentation.only or recipe.labels
-    return manifest.emotion.isin(only).to_numpy(bool)
+    return manifest.emotion.isin(only).to_numpy(bool) & ~ready_made.silent(manifest)
 
 
 def truth(manifest: pd.DataFrame, recipe: Recipe) -> np.ndarray:
@@ -223,7 +226,7 @@ def features_of(
     Args:
         manifest: with a default index.
         spec: which features.
-        variant: how recordings are changed; spectrograms have no windows but as they are.
+        variant: how recordings are changed; spectrograms cannot be.
         wanted: bool `(rows,)`; all if not given.
         on_clip: called after each.
 
@@ -235,7 +238,7 @@ def features_of(
     heard, made = np.flatnonzero(wanted & ~ready), np.flatnonzero(wanted & ready)
     found = extract(list(manifest.path[heard]), spec, variant=variant, on_clip=on_clip)
     values, clip = found.values, heard[found.clip]
-    if len(made) and variant == PLAIN:
+    if len(made):
         values = np.concatenate([values, ready_made.windows(list(manifest.id[made]), spec)])
         clip = np.append(clip, made)
     for _ in made:

@@ -71,6 +71,15 @@ def test_spectrograms_stand_in_for_recordings(spectrograms):
         assert np.abs(values - expected).mean() < 1.5
 
 
+def test_of_spectrograms_alone_nothing_is_changed_and_progress_ends_at_its_end(spectrograms):
+    loaded = recipe.load("deep", ["data.corpus=crema-d", SMALL[0]])
+    calls = []
+    found = dataset.load(loaded, on_clip=calls.append)
+    assert calls == [8] * 8, "each as it is, and once more through the trunk"
+    assert found.features.values.shape == (4, 74, 1024)
+    assert found.varied and not any(len(each.clip) for each in found.varied)
+
+
 def test_filter_banks_are_guessed_from_spectrograms_to_learn_from(spectrograms):
     loaded = recipe.load("deep", ["data.corpus=crema-d", SMALL[0]])
     manifest = dataset.select(loaded)
