@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def _keep_embeddings(
     kernel, _ = found.network.get_layer("logits").get_weights()
     np.savez_compressed(
         file,
-        row=data.features.clip[chosen],
+        id=data.manifest.id.to_numpy(str)[data.features.clip[chosen]],
         logits=outputs["logits"],
         embedding=outputs["embedding"],
         kernel=kernel,
@@ -108,8 +109,8 @@ def with_voice(
         clips: how many make a profile; None for one in each emotion.
 
     Raises:
-        UndertoneError: the recipe's is a baseline, which has no place for voices, or a speaker has
-            too few other clips.
+        UndertoneError: the recipe's is a baseline, which has no place for voices, a speaker has too
+            few other clips, or recordings that were tested are there no longer.
     """
     check_voice(recipe)
     manifest = dataset.select(recipe)
@@ -126,28 +127,56 @@ def check_voice(recipe: Recipe) -> None:
         raise UndertoneError(f"{recipe.name} is a baseline, which cannot get to know a voice")
 
 
+def check_others(
+    recipe: Recipe, manifest: pd.DataFrame, protocol: str, voices: Iterable[int | None]
+) -> None:
+    """Make sure that there are recordings to get to know each tested voice from.
+
+    Args:
+        recipe: how many speakers validate.
+        manifest: of `dataset.load`.
+        protocol: who is tested.
+        voices: from how many clips each voice is to be known, at least one; see `with_voice`.
+
+    Raises:
+        UndertoneError: a speaker has too few.
+    """
+    how = {"seed": 0, "validation_speakers": recipe.training.validation_speakers}
+    most = max(clips or 1 for clips in voices)
+    for split in splits.splits(manifest, protocol, **how):
+        for speaker, count in manifest.speaker.iloc[split.test].value_counts().items():
+            profile.check_others(speaker, count - 1, most)
+
+
 def _with_voice(
     recipe: Recipe, manifest: pd.DataFrame, result: FoldResult, folder: Path, clips: int | None
 ) -> FoldResult:
     with np.load(_file(result.seed, result.fold, folder).with_suffix(".npz")) as kept:
-        window_row, logits, embedding = kept["row"], kept["logits"], kept["embedding"]
+        window_id, logits, embedding = kept["id"], kept["logits"], kept["embedding"]
         space = profile.Space(kept["kernel"], kept["population"])
-    rows = np.unique(window_row)
-    of_clip = evaluation.mean_by_clip(embedding, window_row, rows)
-    speaker, emotion = (manifest[name].to_numpy()[rows] for name in ("speaker", "emotion"))
+    # By name, for the corpora may have changed, and training leaves out what it cannot read.
+    tested = manifest[manifest.id.isin(window_id)]
+    clip = pd.Index(tested.id).get_indexer(window_id)
+    if (clip < 0).any():
+        raise UndertoneError(
+            f"{window_id[clip.argmin()]} was tested, but is there no longer; delete {folder} and "
+            "run the same command again"
+        )
+    every = np.arange(len(tested))
+    of_clip = evaluation.mean_by_clip(embedding, clip, every)
+    speaker, emotion = tested.speaker.to_numpy(), tested.emotion.to_numpy()
     rng = np.random.default_rng((result.seed, result.fold, clips or 0))
-    change = np.empty((len(rows), len(recipe.labels)))
-    for index in range(len(rows)):
+    change = np.empty((len(tested), len(recipe.labels)))
+    for index in every:
         if clips is None:
             heard = profile.draw_one_of_each(speaker, emotion, index, rng)
         else:
             heard = profile.draw_others(speaker, index, clips, rng)
         change[index] = profile.correction(of_clip[heard].mean(axis=0), len(heard), space)
-    changed = logits + change[np.searchsorted(rows, window_row)]
     probabilities = evaluation.mean_by_clip(
-        evaluation.probabilities_of(changed, result.temperature), window_row, rows
+        evaluation.probabilities_of(logits + change[clip], result.temperature), clip, every
     )
-    scores = figures.scores_of(recipe, manifest.iloc[rows], probabilities, result.threshold)
+    scores = figures.scores_of(recipe, tested, probabilities, result.threshold)
     # Changed recordings were heard without the voice.
     return replace(result, **scores, robustness=())
 

@@ -282,6 +282,8 @@ def test_train_then_evaluate_from_the_command_line(run, toy_data, tmp_path):
 def test_cross_validation_reaches_the_model_card(run, toy_data, tmp_path):
     settings = [word for setting in (*TOY, "training.epochs=3") for word in ("--set", setting)]
     arguments = ["--protocol", "random-80-20", "--seeds", "1", "--jobs", "1"]
+    code, out, err = run("crossval", "swift", *arguments, *settings, "--voice", "9")
+    assert code == 2 and "to be known from 9" in err and "UAR" not in err + out, "before training"
     kept = tmp_path / "heldout.parquet"
     code, out, _ = run("crossval", "swift", *arguments, *settings, "--heldout", kept, "--json")
     found = json.loads(out)

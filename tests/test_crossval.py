@@ -52,6 +52,24 @@ def test_a_fold_of_unseen_speakers_scores_its_own_test_speakers(tmp_path, monkey
     with pytest.raises(ValueError, match="7 other clips"):
         folds.with_voice(loaded, [result], tmp_path, clips=8)
 
+    # As if corpora had changed since: what was tested is found by name, or missed by name.
+    manifest = dataset.select(loaded)
+    fewer = manifest[manifest.speaker != "ravdess-01"].reset_index(drop=True)
+    monkeypatch.setattr(dataset, "select", lambda _: fewer)
+    assert folds.with_voice(loaded, [hot], tmp_path, clips=7) == [many]
+    monkeypatch.setattr(dataset, "select", lambda _: manifest[manifest.speaker != "ravdess-03"])
+    with pytest.raises(ValueError, match="-03 was tested, but is there no longer; delete"):
+        folds.with_voice(loaded, [hot], tmp_path, clips=1)
+
+
+def test_who_has_too_few_recordings_to_be_known_from(monkeypatch):
+    loaded = recipe.load("swift", TOY)
+    manifest = dataset.select(loaded)
+    monkeypatch.setitem(splits._SPEAKERS, "ravdess-5fold", [("ravdess-03", "ravdess-04")])
+    folds.check_others(loaded, manifest, "ravdess-5fold", [1, 7, None])
+    with pytest.raises(UndertoneError, match="ravdess-0. has 7 other clips, .* from 8"):
+        folds.check_others(loaded, manifest, "ravdess-5fold", [1, 8])
+
 
 def test_cross_validation_measures_keeps_and_summarises(tmp_path):
     labels = 'labels=["neutral", "happy", "sad", "angry"]'

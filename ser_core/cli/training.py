@@ -178,6 +178,9 @@ def crossval(
             loaded, on_clip=lambda total: show_progress(progress, clips, total=total, advance=1)
         )
 
+        if known_from:
+            fold_results.check_others(loaded, data.manifest, protocol, known_from)
+
         def on_fold(result: figures.FoldResult, total: int) -> None:
             show_progress(progress, folds, total=total, advance=1)
             progress.console.print(
