@@ -271,7 +271,8 @@ def _replace(made: Path, folder: Path) -> None:
     try:
         made.rename(folder)
     except OSError:
-        aside.rename(folder)
+        if aside.exists():
+            aside.rename(folder)
         raise
     shutil.rmtree(aside, ignore_errors=True)
 

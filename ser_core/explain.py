@@ -112,7 +112,13 @@ def _windows(
     if len(windows) > 2:
         windows = [max(windows, key=lambda window: window.probabilities[prediction.label])]
     wanted = [window.start for window in windows]
-    found = features.window_batches(clip, spec, keep=lambda starts, ends: np.isin(starts, wanted))
+
+    def nearest(starts: np.ndarray, _: np.ndarray) -> np.ndarray:
+        # Not the very same: the clip was kept in 16 bit since, which may move where it begins.
+        chosen = [np.abs(starts - start).argmin() for start in wanted]
+        return np.isin(np.arange(len(starts)), chosen)
+
+    found = features.window_batches(clip, spec, keep=nearest)
     return features.join(list(found), spec)
 
 

@@ -62,7 +62,9 @@ def score(
         on_clip: called after each recording.
 
     Returns:
-        The score without knowing any voice, then one for each of `voices`.
+        The score without knowing any voice, then one for each of `voices`; it leaves out whose
+        voice cannot be known from so many because others of theirs could not be judged, and is
+        missing if that leaves nobody.
 
     Raises:
         UndertoneError: the manifest has a label that the model does not know, or nothing readable,
@@ -85,10 +87,10 @@ def score(
     speakers = np.array([row.speaker for row in rows])
     protocol = protocol_name(recognizer, manifest)
 
-    def scored(predictions: list[Prediction], protocol: str) -> Score:
+    def scored(truth: np.ndarray, predictions: list[Prediction], protocol: str) -> Score:
         chosen = np.array([[each.probabilities[label] for label in labels] for each in predictions])
         answered = np.array([not each.abstained for each in predictions])
-        right = np.array([each.label for each in predictions]) == np.array(labels)[truth]
+        right = chosen.argmax(axis=1) == truth
         return Score(
             report=evaluation.report(truth, chosen / chosen.sum(axis=1, keepdims=True), labels),
             protocol=protocol,
@@ -98,13 +100,13 @@ def score(
             skipped=skipped,
         )
 
-    return [
-        scored(predictions, protocol),
-        *(
-            scored(_with_voices(recognizer, predictions, speakers, k), f"{protocol}, voice({k})")
-            for k in voices
-        ),
-    ]
+    found = [scored(truth, predictions, protocol)]
+    for clips in voices:
+        known = _with_voices(recognizer, predictions, speakers, clips)
+        if known:
+            rows = list(known)
+            found.append(scored(truth[rows], list(known.values()), f"{protocol}, voice({clips})"))
+    return found
 
 
 def _check_voices(manifest: pd.DataFrame, voices: Sequence[int]) -> None:
@@ -147,14 +149,21 @@ def _heard(
 
 def _with_voices(
     recognizer: Recognizer, predictions: list[Prediction], speakers: np.ndarray, clips: int
-) -> list[Prediction]:
+) -> dict[int, Prediction]:
+    """Return predictions anew, each with its speaker's voice known from other clips of theirs.
+
+    They go by their places; those of whose speaker too few other clips could be judged are left
+    out.
+    """
     embeddings = np.array([prediction.embedding for prediction in predictions])
     rng = np.random.default_rng(clips)
-    changed = []
+    changed = {}
     for index, prediction in enumerate(predictions):
+        if np.count_nonzero(speakers == speakers[index]) <= clips:
+            continue
         heard = embeddings[profile.draw_others(speakers, index, clips, rng)]
         voice = profile.get_to_know(heard, recognizer.bundle)
-        changed.append(recognizer.with_voice(prediction, voice))
+        changed[index] = recognizer.with_voice(prediction, voice)
     return changed
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from ser_core import bundle, recognizer, writing
+from ser_core import bundle, recipe, recognizer, writing
 from ser_core.bundle import BundleError
 from ser_core.card import Card
 from ser_core.errors import UndertoneError
@@ -329,9 +329,21 @@ def _run_of(name: str) -> Path:
     folder = _folder(name)
     if _origin(folder) is Origin.SHIPPED:
         raise ShelfError(f"“{name}” came with Undertone and stays as it is")
-    if name in (holder() or {}).get("runs", ()):
-        raise ShelfError(f"“{name}” is part of a training that goes on; cancel that first")
+    for run in (holder() or {}).get("runs", ()):
+        if run == name:
+            raise ShelfError(f"“{name}” is part of a training that goes on; cancel that first")
+        if _begins_with(run, folder):
+            raise ShelfError(f"“{name}” is what “{run}”, which is trained now, begins with; wait")
     return folder.parent
+
+
+def _begins_with(run: str, folder: Path) -> bool:
+    """Return whether a run's network begins with what the model in a folder has learned."""
+    try:
+        start = recipe.load(str(runs_dir() / run / "recipe.toml")).training.start
+        return bool(start) and recognizer.find_model(start).samefile(folder)
+    except (UndertoneError, OSError):  # neither can be read
+        return False
 
 
 def _active_file() -> Path:

@@ -177,6 +177,18 @@ def check_folder(run_dir: Path, *, resume: bool) -> None:
         ) from None
 
 
+def held_out(run_dir: Path) -> tuple[str | None, int]:
+    """Return by which protocol a run holds a test part out, and which fold's it is.
+
+    None and 0 if it holds nothing out, or there is no run yet.
+    """
+    try:
+        about = json.loads((run_dir / "run.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None, 0
+    return about["protocol"], about["fold"]
+
+
 def _open(
     run_dir: Path, recipe: Recipe, data: Dataset, split: splits.Split, held_out: dict, resume: bool
 ) -> None:

@@ -1,5 +1,8 @@
+import errno
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,6 +131,23 @@ def test_any_bytes_are_a_card_or_a_sentence(tmp_path_factory, content):
     (folder / "card.json").write_bytes(content)
     with pytest.raises(bundle.BundleError):
         bundle.read_card(folder)
+
+
+def test_a_bundle_that_cannot_take_its_place_says_why(toy_run, tmp_path, monkeypatch):
+    import keras
+
+    model = keras.models.load_model(toy_run / "model" / "model.keras", compile=False)
+    card = bundle.read_card(toy_run / "model")
+
+    def full(path, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    population = bundle.load(toy_run / "model").space.population
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", full)
+        with pytest.raises(OSError, match="No space left"):
+            bundle.save(model, card, tmp_path / "own", population=population)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_bundle_is_replaced_whole(toy_run, tmp_path):

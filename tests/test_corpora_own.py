@@ -58,6 +58,16 @@ def test_a_zip_of_it_is_the_same(classes, tmp_path):
     assert set(install.add("zipped", archive).manifest.emotion) == {"happy", "surprised"}
 
 
+@pytest.mark.parametrize("suffix", sorted(own.SUFFIXES))
+def test_a_zip_loses_no_recording_that_a_folder_keeps(suffix, tmp_path, data):
+    recording = tmp_path / "mine" / "happy" / f"one{suffix}"
+    recording.parent.mkdir(parents=True)
+    recording.write_bytes(b"any")
+    shutil.make_archive(tmp_path / "packed", "zip", tmp_path / "mine")
+    for name, source in (("folder", tmp_path / "mine"), ("zip", tmp_path / "packed.zip")):
+        assert len(install.add(name, source).manifest) == 1
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_table_becomes_a_corpus_and_its_recordings_stay(suffix, tmp_path, data):
     write(tmp_path / "rec" / "a.wav", 1), write(tmp_path / "rec" / "b.wav", 2)

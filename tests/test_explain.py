@@ -101,6 +101,15 @@ def test_a_long_clip_is_explained_by_its_likeliest_window(recognizer):
     assert found.times[-1] == pytest.approx(best.end, abs=0.017)
 
 
+def test_a_clip_that_begins_elsewhere_than_it_was_heard_is_explained_all_the_same(recognizer):
+    talk = np.concatenate([speech_like(6.0), speech_like(6.0, 260.0)])
+    prediction = recognizer.predict(audio.Clip(talk, 16_000, "heard"))
+    kept = audio.Clip(np.concatenate([np.zeros(1024, np.float32), talk]), 16_000, "kept")
+    found = occlusion(recognizer, kept, prediction=prediction)
+    best = max(prediction.windows, key=lambda w: w.probabilities[prediction.label])
+    assert found.times[0] == pytest.approx(best.start, abs=0.07)
+
+
 def test_without_an_answer_there_is_nothing_to_explain(recognizer):
     silence = audio.Clip(np.zeros(32_000, np.float32), 16_000, "silence")
     with pytest.raises(UndertoneError, match="no answer to explain; give"):

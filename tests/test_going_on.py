@@ -121,6 +121,21 @@ def test_only_the_same_run_is_gone_on_with(tmp_path):
         training.train(loaded, data, tmp_path, resume=True)
 
 
+def test_a_run_goes_on_by_its_own_protocol(tmp_path, monkeypatch):
+    settings = [word for setting in (*TOY, "training.epochs=2") for word in ("--set", setting)]
+    begin = ["train", "swift", "--run-dir", str(tmp_path / "run")]
+
+    def cut(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "fit", cut)
+        assert cli.main([*begin, *settings, "--protocol", "random-80-20"]) == 130
+    assert cli.main([*begin, "--resume"]) == 0
+    (row,) = bundle.read_card(tmp_path / "run" / "model").evaluation
+    assert row.protocol == "random-80-20"
+
+
 def test_a_run_goes_on_by_its_own_recipe_unless_something_is_set(
     tmp_path, monkeypatch, toy_run, capsys
 ):

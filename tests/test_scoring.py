@@ -1,10 +1,15 @@
+import dataclasses
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
-from ser_core import scoring
+from ser_core import audio, scoring
 from ser_core.errors import UndertoneError
+from ser_core.recognizer import Recognizer
+from tests.helpers import speech_like
 
 
 @pytest.fixture
@@ -45,6 +50,36 @@ def test_in_a_corpus_names_are_the_same_as_in_training(recognizer, tmp_path):
     ):
         manifest = pd.DataFrame({"path": [path], "speaker": [speaker], "corpus": ["savee"]})
         assert scoring.protocol_name(recognizer, manifest) == said
+
+
+def test_answers_are_right_by_the_same_labels_as_everything_else(tmp_path):
+    listener = Recognizer.from_name("swift")
+    path = tmp_path / "talk.wav"
+    soundfile.write(path, speech_like(2.0), audio.SAMPLE_RATE)
+    heard = listener.predict(audio.read(path))
+    likeliest, next_best, *_ = sorted(heard.probabilities, key=heard.probabilities.get)[::-1]
+    listener.card = dataclasses.replace(listener.card, threshold=0.0)
+    manifest = pd.DataFrame({"path": [path], "speaker": [""], "emotion": [next_best]})
+    (score,) = scoring.score(listener, manifest)
+    assert score.report.accuracy == score.selective_accuracy == score.answered == 1.0
+
+
+def test_who_has_too_few_other_clips_that_could_be_judged_is_left_out_of_known_voices(tmp_path):
+    silent = np.zeros(32_000)
+    rows = []
+    for speaker, talks in (("a", 4), ("b", 3)):
+        for take in range(4):
+            path = tmp_path / f"{speaker}{take}.wav"
+            samples = speech_like(1.5, 110 + 20 * take, seed=take) if take < talks else silent
+            soundfile.write(path, samples, audio.SAMPLE_RATE)
+            rows.append((path, speaker, ("happy", "sad")[take % 2]))
+    manifest = pd.DataFrame(rows, columns=["path", "speaker", "emotion"])
+    listener = Recognizer.from_name("swift")
+    plain, known = scoring.score(listener, manifest, voices=[3])
+    assert plain.report.n == 7 and len(plain.skipped) == 1
+    assert known.report.n == 4 and known.protocol.endswith("voice(3)")
+    (plain,) = scoring.score(listener, manifest[manifest.speaker == "b"], voices=[3])
+    assert plain.report.n == 3
 
 
 def test_clips_are_counted_before_any_is_heard(recognizer):

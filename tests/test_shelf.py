@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
-from ser_core import bundle, one_at_a_time, recognizer, shelf
+from ser_core import bundle, one_at_a_time, recipe, recognizer, shelf
 from ser_core.errors import UndertoneError
+from ser_core.recipe_text import to_toml
 
 
 @pytest.fixture
@@ -157,6 +158,24 @@ def test_what_a_training_goes_on_to_look_at_stays(runs, change):
     with one_at_a_time.lock() as file:
         os.write(file, json.dumps({"pid": os.getpid(), "runs": ["mine", "next"]}).encode())
         with pytest.raises(shelf.ShelfError, match="“mine” is part of a training that goes on"):
+            change()
+    change()
+
+
+@pytest.mark.parametrize("start", ["mine", "mine/model"], ids=["name", "folder"])
+@pytest.mark.parametrize(
+    "change", [lambda: shelf.rename("mine", "yours"), lambda: shelf.delete("mine")]
+)
+def test_what_a_training_begins_with_stays(runs, change, start):
+    """It is looked at again when the training goes on after a stop, and for the card at its end."""
+    (runs / "next").mkdir()
+    begins = f"training.start={runs / start if '/' in start else start}"
+    (runs / "next" / "recipe.toml").write_text(to_toml(recipe.load("swift", [begins])))
+    with one_at_a_time.lock() as file:
+        os.write(file, json.dumps({"pid": os.getpid(), "runs": ["next"]}).encode())
+        with pytest.raises(
+            shelf.ShelfError, match="what “next”, which is trained now, begins with"
+        ):
             change()
     change()
 

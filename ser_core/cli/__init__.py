@@ -51,6 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(error.format_message())
     except UndertoneError as error:
         return _refuse(str(error))
+    except OSError as error:  # a full disk, a file that may not be read
+        what = f"{error.filename}: " if error.filename else ""
+        return _refuse(f"{what}{error.strerror or error}{_GOES_ON.get(words[0], '')}")
     if code == _INTERRUPTED:
         _refuse(f"stopped{_GOES_ON.get(words[0], '')}")
     return code

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ser_core.errors import UndertoneError
+
 if TYPE_CHECKING:
     from ser_core.card import Robustness  # only to be named
     from ser_core.recognizer import Recognizer
@@ -20,9 +22,23 @@ ModelInUse = Annotated[
         help="A model's name or folder; the one in use (see models list) if not given.",
     ),
 ]
+Fold = Annotated[
+    int | None, typer.Option(min=0, help="Which of the protocol's folds, from 0; 0 if not given.")
+]
 Settings = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe.")
 ]
+
+
+def fold_of(protocol: str | None, fold: int | None) -> int:
+    """Return the fold that is meant.
+
+    Raises:
+        UndertoneError: one is named, but no protocol that it is a fold of.
+    """
+    if fold is not None and not protocol:
+        raise UndertoneError(f"fold {fold} of what? name the --protocol, too, or leave out --fold")
+    return fold or 0
 
 
 def recognizer_of(name: str | None) -> "Recognizer":

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from ser_core.cli.common import (
+    Fold,
     Json,
     Model,
     ModelInUse,
+    fold_of,
     print_json,
     progress_bars,
     recognizer_of,
@@ -153,7 +155,7 @@ def evaluate(
     protocol: Annotated[
         str | None, typer.Option(help="Score only whom this protocol tests, of a corpus.")
     ] = None,
-    fold: Annotated[int, typer.Option(min=0, help="Which of the protocol's folds, from 0.")] = 0,
+    fold: Fold = None,
     voices: Annotated[
         list[int] | None,
         typer.Option(
@@ -176,6 +178,7 @@ def evaluate(
         raise UndertoneError("name either --corpus or --manifest")
     if protocol and manifest:
         raise UndertoneError("a --protocol is for a --corpus, whose speakers it knows")
+    fold = fold_of(protocol, fold)
     if manifest:
         frame = own.read_table(manifest)
     elif protocol:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ser_core.cli.common import (
+    Fold,
     Json,
     Settings,
+    fold_of,
     print_json,
     progress_bars,
     show_progress,
@@ -31,10 +33,13 @@ def train(
     protocol: Annotated[
         str | None, typer.Option(help="Hold a test part out, as this protocol does.")
     ] = None,
-    fold: Annotated[int, typer.Option(min=0, help="Which of the protocol's folds, from 0.")] = 0,
+    fold: Fold = None,
     resume: Annotated[
         bool,
-        typer.Option(help="Go on with a run that was cut off; without --set, by its own recipe."),
+        typer.Option(
+            help="Go on with a run that was cut off, by its own recipe and protocol if no other "
+            "is given."
+        ),
     ] = False,
     evaluation: Annotated[
         list[Path], typer.Option(help="Output of `crossval --json`, for the model card.")
@@ -51,6 +56,7 @@ def train(
     from ser_core.recognizer import runs_dir
 
     # All this before the recordings are prepared, which may take minutes.
+    fold = fold_of(protocol, fold)
     if protocol:
         splits.check_fold(protocol, fold)
     loaded = recipes.load(recipe, settings)
@@ -58,6 +64,8 @@ def train(
     training.check_folder(folder, resume=resume)
     if resume:
         loaded = _gone_on_with(folder, loaded, changed=bool(settings))
+        if not protocol:
+            protocol, fold = training.held_out(folder)
     rows = tuple(row for path in evaluation for row in protocols.read_evaluations(path, loaded))
     tables = [heldouts.read(path, recipe=loaded.digest) for path in heldout]
     with progress_bars() as progress:

@@ -11,9 +11,7 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ser_core.corpora.errors import CorpusError
-
-# Sound and what describes it; a corpus needs nothing else, so that nothing else is written.
-_SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aiff", ".csv", ".parquet", ".txt"}
+from ser_core.corpora.own import KEPT
 
 # Sound, even digital silence among it, shrinks to no less than a fiftieth over a whole corpus.
 _MOST_SHRUNK = 50
@@ -26,7 +24,7 @@ def unpack(
     archive: Path,
     target: Path,
     *,
-    suffixes: Collection[str] = _SUFFIXES,
+    suffixes: Collection[str] = KEPT,
     most_bytes: float = math.inf,
 ) -> None:
     """Unpack the sound and the tables of a ZIP archive into a new folder, all or nothing.

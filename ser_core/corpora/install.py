@@ -232,14 +232,15 @@ def _refuse_empty(name: str, folder: Path, source: Path) -> None:
 
 def _copy(name: str, source: Path, target: Path) -> None:
     _refuse_empty(name, source, source)
-    wanted = own.SUFFIXES | {".csv", ".parquet", ".txt"}
 
     def others(folder: str, names: list[str]) -> set[str]:
         files = (Path(folder) / name for name in names)
-        return {path.name for path in files if path.is_file() and path.suffix.lower() not in wanted}
+        return {
+            path.name for path in files if path.is_file() and path.suffix.lower() not in own.KEPT
+        }
 
     try:
-        files = (path for path in source.rglob("*") if path.suffix.lower() in wanted)
+        files = (path for path in source.rglob("*") if path.suffix.lower() in own.KEPT)
         archive.need_space(target.parent, sum(path.stat().st_size for path in files))
         shutil.copytree(source, target, ignore=others)
     except (OSError, shutil.Error) as error:

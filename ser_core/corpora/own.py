@@ -15,6 +15,8 @@ from ser_core.errors import UndertoneError
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 TABLES = ("manifest.csv", "manifest.parquet")
 SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".webm", ".mp4"}
+# With what describes them; a corpus needs nothing else, so that nothing else is copied or unpacked.
+KEPT = SUFFIXES | {".csv", ".parquet", ".txt"}
 SECONDS = (0.1, 7200.0)
 
 _SEXES = {"f": "female", "female": "female", "woman": "female"}
