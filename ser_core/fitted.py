@@ -79,13 +79,12 @@ def fit(
     """
     warm_start.check(recipe, data.manifest, split)
     teacher.check(recipe, data.manifest, split)
-    started = time.monotonic()
     if isinstance(recipe.network, CLASSICAL):
-        network, epoch = None, 0
+        started, network, epoch = time.monotonic(), None, 0
         chosen = np.isin(data.features.clip, split.train)
         truth = data.truth[data.features.clip[chosen]]
         baseline = classical.fit(recipe, data.features.values[chosen], truth, seed)
-        parameters = baseline.parameters
+        parameters, seconds = baseline.parameters, time.monotonic() - started
 
         def outputs(values: np.ndarray) -> dict[str, np.ndarray]:
             return {"logits": baseline.logits(values)}
@@ -93,7 +92,7 @@ def fit(
         from ser_core import fitting  # loads TensorFlow
 
         how = {"seed": seed, "keep": keep, "on_epoch": on_epoch}
-        network, epoch = fitting.fit_network(recipe, data, split, folder=folder, **how)
+        network, epoch, seconds = fitting.fit_network(recipe, data, split, folder=folder, **how)
         parameters, outputs = network.count_params(), _outputs(network)
 
     logits, clip = clip_logits(outputs, data, split.validation)
@@ -105,9 +104,10 @@ def fit(
     before_refit = outputs
     if recipe.training.refit and network is not None:
         everybody = replace(split, train=learned_from(recipe, split), validation=np.array([], int))
-        network, epoch = fitting.fit_network(
+        network, epoch, more = fitting.fit_network(
             recipe, data, everybody, folder=folder / fitting.REFIT, **how
         )
+        seconds += more
         outputs = _outputs(network)
     return Fitted(
         outputs=outputs,
@@ -120,7 +120,7 @@ def fit(
             truth, probabilities, recipe.training.selective_accuracy
         ),
         validation=evaluation.report(truth, probabilities, recipe.labels),
-        seconds=time.monotonic() - started,
+        seconds=seconds,
     )
 
 

@@ -36,8 +36,8 @@ def fit_network(
     folder: Path,
     keep: bool = False,
     on_epoch: Callable[[dict], None] = lambda event: None,
-) -> tuple[keras.Model, int]:
-    """Fit the recipe's network and return it with the weights of its best epoch, and which that is.
+) -> tuple[keras.Model, int, float]:
+    """Fit the recipe's network and return it with the weights of its best epoch.
 
     Args:
         recipe: network, augmentation and schedule.
@@ -49,6 +49,9 @@ def fit_network(
         keep: whether a checkpoint (and TensorBoard's logs) are kept there after each epoch; one
             that is there already is gone on from.
         on_epoch: called with each line of `events.jsonl`.
+
+    Returns:
+        The network, which epoch was its best, and the seconds that it took in all.
 
     Raises:
         TrainingError: no epoch had a finite loss, or the model to start from does not fit.
@@ -99,7 +102,7 @@ def fit_network(
     classifier.set_weights(guide.best_weights)
     if isinstance(recipe.network, Deep) and recipe.network.regression:
         fit_regression(network, recipe.network.regression, batches)
-    return network, guide.best_epoch
+    return network, guide.best_epoch, guide.elapsed
 
 
 def fit_regression(network: keras.Model, freedom: float, batches: Batches) -> None:
@@ -252,6 +255,11 @@ class Guide(keras.callbacks.Callback):
         if self.checkpoint:
             self._keep(epoch + 1)
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the training began, without those in which it was stopped."""
+        return self.seconds + time.monotonic() - self.started
+
     def _score(self, epoch: int, scores: dict[str, float]) -> float:
         if self.config.refit:
             return epoch
@@ -274,7 +282,7 @@ class Guide(keras.callbacks.Callback):
         before = 0 if self.windows else self.config.epochs
         event = {"epoch": before + epoch + 1, "epochs": self.config.total_epochs}
         event |= {name: float(f"{float(value):.5g}") for name, value in logs.items()}
-        event["seconds"] = round(self.seconds + time.monotonic() - self.started, 2)
+        event["seconds"] = round(self.elapsed, 2)
         with self.events.open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
         self.on_epoch(event)
@@ -294,8 +302,7 @@ class Guide(keras.callbacks.Callback):
             for index, value in enumerate(values)
         }
         numbers = np.array([epochs, self.best_score, self.best_epoch, self.waited, self.finished])
-        seconds = self.seconds + time.monotonic() - self.started
-        known = {"numbers": numbers, "seconds": seconds} | arrays
+        known = {"numbers": numbers, "seconds": self.elapsed} | arrays
         writing.write(self.checkpoint, lambda file: np.savez(file, **known))
 
     def go_on(self, model: keras.Model) -> int:

@@ -42,7 +42,11 @@ def test_the_same_seed_gives_the_same_and_a_cut_training_goes_on_as_if_nothing_w
     assert not (tmp_path / "cut" / "model").exists()
     with pytest.raises(training.TrainingError, match="--resume"):
         training.train(loaded, data, tmp_path / "cut")
-    training.train(loaded, data, tmp_path / "cut", resume=True)
+    checkpoint = tmp_path / "cut" / "checkpoint.npz"
+    with np.load(checkpoint) as kept:
+        np.savez(checkpoint, **(dict(kept) | {"seconds": 5000.0}))
+    card = training.train(loaded, data, tmp_path / "cut", resume=True)
+    assert 5000 < card.training.seconds < 6000, "what it took before counts"
     whole, cut = scores(tmp_path / "whole"), scores(tmp_path / "cut")
     assert [event["epoch"] for event in cut] == [1, 2, 3, 4, 5, 6]
     assert cut[:2] == whole[:2], "until then, exactly"
@@ -51,7 +55,6 @@ def test_the_same_seed_gives_the_same_and_a_cut_training_goes_on_as_if_nothing_w
     with pytest.raises(training.TrainingError, match="finished"):
         training.train(loaded, data, tmp_path / "cut", resume=True)
     (tmp_path / "cut" / "model").rename(tmp_path / "model")
-    checkpoint = tmp_path / "cut" / "checkpoint.npz"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(training.TrainingError, match=r"checkpoint.npz is damaged.*begin a new one"):
         training.train(loaded, data, tmp_path / "cut", resume=True)
