@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.parts.entrance import through_app
+from pages.parts.hearing import sorry
 from ser_core import plots, shelf
 from ser_core.bundle import read_card
 from ser_core.card import headline, results_in_words
@@ -34,7 +35,7 @@ st.markdown(
 
 st.header("How well", anchor=False)
 if problem:
-    st.error(f"Sorry: {problem}.")
+    st.error(sorry(problem))
 elif card.evaluation:
     results = results_in_words(card, PROTOCOLS)
     st.table(results, alt="Test results of the model, by protocol", hide_header=False)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.parts import browse, compare, embedding_map, game, getting, library, statistics
 from pages.parts.entrance import through_app
-from pages.parts.hearing import recognizer
+from pages.parts.hearing import recognizer, sorry
 from ser_core.errors import UndertoneError
 
 through_app()
@@ -24,7 +24,7 @@ st.markdown("Hear what models learn from: actors who say the same words in many 
 try:
     recognizer()
 except UndertoneError as error:
-    st.error(f"Sorry: {error}.")
+    st.error(sorry(error))
     st.stop()
 
 here = library.here()

@@ -10,7 +10,7 @@ from pages.parts import live_view, microphone
 from pages.parts.answer import closest, in_words, named
 from pages.parts.downloads import downloads
 from pages.parts.entrance import through_app
-from pages.parts.hearing import history, plain, recognizer
+from pages.parts.hearing import history, plain, recognizer, sorry
 from ser_core import audio, live, log, plots_over_time, timeline
 from ser_core.errors import UndertoneError
 from ser_core.history import remember
@@ -127,7 +127,7 @@ def keep():
             prediction = heard(model.predict(clip))
         remember(entries, clip, prediction, title=clip.name)
     except UndertoneError as error:
-        st.toast(f"Sorry: {error}.", icon=":material/warning:")
+        st.toast(sorry(error), icon=":material/warning:")
         return
     st.toast("Kept, for this visit, on the Recognize page.", icon=":material/bookmark_added:")
 
@@ -175,7 +175,7 @@ def show_recorder():
                 prediction = heard(recognizer().predict(audio.read(recording)))
             in_words(prediction)
         except UndertoneError as error:
-            st.error(f"Sorry: {error}.")
+            st.error(sorry(error))
 
 
 st.set_page_config(layout="wide")
@@ -183,7 +183,7 @@ st.title("How do you sound right now?", anchor=False)
 try:
     model = recognizer(live=True)
 except UndertoneError as error:
-    st.error(f"Sorry: {error}.")
+    st.error(sorry(error))
     st.stop()
 
 listener = st.session_state.get("listener")
@@ -257,7 +257,7 @@ def watch():
     try:
         moment = listener.hear(recognizer(live=True)) if now is State.LISTENING else None
     except UndertoneError as error:
-        st.error(f"Sorry: {error}.")
+        st.error(sorry(error))
         return
     in_words, in_pictures = st.columns([1, 3], gap="large")
     with in_words:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.parts import models_board, models_file, models_one
 from pages.parts.entrance import through_app
-from pages.parts.hearing import plain, recognizer
+from pages.parts.hearing import plain, recognizer, sorry
 from ser_core import shelf
 from ser_core.errors import UndertoneError
 
@@ -21,7 +21,7 @@ models = shelf.models()
 try:
     used = recognizer().card.name
 except UndertoneError as error:
-    st.error(plain(f"Sorry: {error}."))
+    st.error(sorry(error))
     used = ""
 
 models_one.show_use(used)

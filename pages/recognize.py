@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.parts import answer, pictures, visit, voice
 from pages.parts.entrance import through_app
-from pages.parts.hearing import heard_by, history, listen, queue, recognizer, refused
+from pages.parts.hearing import heard_by, history, listen, queue, recognizer, refused, sorry
 from ser_core.card import headline
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
@@ -84,7 +84,7 @@ if len(here(uploaded)) < len(uploaded):
 try:
     recognizer()
 except UndertoneError as error:
-    st.error(f"Sorry: {error}.")
+    st.error(sorry(error))
     st.stop()
 listen()
 for sentence in refused():

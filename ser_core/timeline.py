@@ -61,9 +61,12 @@ def timeline(prediction: Prediction, clip: Clip, *, threshold: float) -> Timelin
     steps = int(np.ceil(clip.duration / STEP))
     middles = (np.arange(steps) + 0.5) * STEP
     total, count = np.zeros((steps, len(emotions))), np.zeros(steps)
-    for window in prediction.windows:
-        # The last window may end within a step, of which it is all there is.
-        first, last = np.searchsorted(middles, [window.start, window.end + STEP / 2])
+    spans = np.array([(window.start, window.end) for window in prediction.windows]).reshape(-1, 2)
+    # Speech may begin and end within a step, of which that is all there is.
+    spans[:1, 0] = STEP * np.floor(spans[:1, 0] / STEP)
+    spans[-1:, 1] = STEP * np.ceil(spans[-1:, 1] / STEP)
+    for window, span in zip(prediction.windows, spans, strict=True):
+        first, last = np.searchsorted(middles, span)
         total[first:last] += list(window.probabilities.values())
         count[first:last] += 1
     heard = (count > 0) & _spoken(clip, steps)

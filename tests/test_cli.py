@@ -1,6 +1,11 @@
 import json
+import os
+import pty
 import shutil
+import subprocess
+import sys
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -8,7 +13,7 @@ import soundfile
 
 from ser_core import audio, cli, evaluation, heldout, profile, robustness
 from ser_core.recognizer import Recognizer
-from tests.helpers import TOY, speech_like
+from tests.helpers import ROOT, TOY, speech_like
 
 OTHER_NAMES = "speakers whose names are not among those of training"
 
@@ -95,6 +100,22 @@ def test_too_little_speech_gets_no_guess(run, tmp_path):
     code, out, _ = run("predict", path, "--json")
     (found,) = json.loads(out)
     assert found["label"] and found["abstained"], "programs may still see what it was"
+
+
+def test_who_waits_at_a_terminal_sees_how_far_a_long_recording_is(tmp_path):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.tile(speech_like(5.0), 20), audio.SAMPLE_RATE)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "ser_core", "predict", path, "--model", "swift", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, cwd=ROOT) as process:
+        os.close(theirs)
+        (heard,) = json.loads(process.stdout.read())
+    shown = b""
+    with suppress(OSError):  # how Linux says that the other end is closed
+        while piece := os.read(ours, 10_000):
+            shown += piece
+    os.close(ours)
+    assert heard["duration"] == 100 and b"per cent heard" in shown and b"100/100" in shown
 
 
 def test_one_bad_file_does_not_spoil_the_others(run, talk_file, tmp_path):

@@ -55,6 +55,11 @@ def test_windows_become_segments(prediction):
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
 
 
+def test_speech_that_begins_and_ends_within_a_step_is_all_there_is_of_it(prediction):
+    found = lay(prediction, talk(4.2), (0.29, 3, CALM), (1.1, 4.1, CALM))
+    assert [(s.start, s.end) for s in found.segments] == [(0, 4.2)]
+
+
 def test_where_windows_overlap_they_are_averaged(prediction):
     found = lay(prediction, talk(6.0), (0, 4, CALM), (2, 6, ANGRY))
     assert [(s.start, s.end, s.label) for s in found.segments] == [

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.parts import pictures, spoken
 from pages.parts.answer import named
-from pages.parts.hearing import plain, recognizer
+from pages.parts.hearing import plain, recognizer, sorry
 from pages.parts.library import speaker, speakers, title
 from pages.parts.playhead import playhead
 from ser_core import audio, heard, plots, plots_over_time, plots_window, unheard
@@ -55,7 +55,7 @@ def show(manifest: pd.DataFrame) -> None:
                 return
         _close(_listing(manifest))
     except UndertoneError as error:
-        st.error(f"Sorry: {error}.")
+        st.error(sorry(error))
 
 
 def answers(manifest: pd.DataFrame) -> pd.DataFrame:

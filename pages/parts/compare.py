@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.parts import library, spoken
 from pages.parts.answer import named
+from pages.parts.hearing import sorry
 from ser_core import prosody
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
@@ -39,7 +40,7 @@ def show(manifest: pd.DataFrame) -> None:
     try:
         _side_by_side(takes)
     except UndertoneError as error:
-        st.error(f"Sorry: {error}.")
+        st.error(sorry(error))
 
 
 def _choose(said: pd.DataFrame, ways: pd.Series) -> pd.DataFrame:

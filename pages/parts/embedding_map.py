@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import pictures, spoken
-from pages.parts.hearing import history, plain, recognizer
+from pages.parts.hearing import history, plain, recognizer, sorry
 from pages.parts.library import speaker, speakers, title
 from ser_core import embedding_map, heard, plots_corpora
 from ser_core.card import Card
@@ -38,7 +38,7 @@ def show(manifest: pd.DataFrame) -> None:
     try:
         _show(manifest)
     except UndertoneError as error:
-        st.error(f"Sorry: {error}.")
+        st.error(sorry(error))
 
 
 def _show(manifest: pd.DataFrame) -> None:
@@ -186,7 +186,7 @@ def _honest(card: Card, manifest: pd.DataFrame) -> str:
     training = card.training
     met = manifest.speaker.isin([*training.speakers, *training.validation_speakers])
     if not met.any():
-        corpora = ", ".join(title(name) for name in training.corpora)
+        corpora = ", ".join(plain(title(name)) for name in training.corpora)
         return f"The model, trained on {corpora}, has heard none of these speakers before."
     corpora = ", ".join(title(name) for name in manifest.corpus[met].unique())
     share = "these" if met.all() else f"{met.sum():,} of these {len(manifest):,}"

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.parts.answer import named
 from pages.parts.browse import measured
-from pages.parts.hearing import recognizer
+from pages.parts.hearing import recognizer, sorry
 from ser_core import game
 from ser_core.errors import UndertoneError
 
@@ -46,7 +46,7 @@ def _deal(manifest: pd.DataFrame) -> None:
     try:
         st.session_state.game = game.deal(recognizer().bundle, manifest, random.getrandbits(32))
     except UndertoneError as error:
-        st.session_state["game-refused"] = f"Sorry: {error}."
+        st.session_state["game-refused"] = sorry(error)
 
 
 def _round(played: game.Game) -> None:

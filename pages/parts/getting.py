@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 import streamlit as st
 
+from pages.parts.hearing import sorry
 from pages.parts.library import title
 from ser_core import shelf
 from ser_core.corpora import CORPORA, Corpus, manifest_of, ready_made
@@ -94,7 +95,7 @@ def _failed(download: Download) -> None:
     if download.stopped:
         st.info("Stopped. What has arrived is kept, and the next click goes on from there.")
     elif download.error:
-        st.error(f"Sorry: {download.error}.")
+        st.error(sorry(download.error))
 
 
 def _size(sources: Sequence[Source | None]) -> str:

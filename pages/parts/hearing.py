@@ -150,7 +150,9 @@ def listen() -> None:
             progress(0.0)
             st.session_state.shown = _hear(source, recording, title, progress)
         except UndertoneError as error:
-            refused().append(f"Sorry: {error}." if total == 1 else f"{plain(title)}: {error}.")
+            refused().append(
+                sorry(error) if total == 1 else f"{plain(title)}: {plain(str(error))}."
+            )
         waiting.pop(0)
     place.empty()
 
@@ -160,6 +162,11 @@ def _hear(source: str, recording, title: str, progress: Callable[[float], None])
         clip = audio.read(recording, name=title)
         prediction = heard(recognizer().predict(clip, on_batch=progress))
     return remember(history(), clip, prediction, title=title)
+
+
+def sorry(error: Exception | str) -> str:
+    """Return Markdown that says what went wrong, which may quote what strangers have written."""
+    return f"Sorry: {plain(str(error))}."
 
 
 def plain(text: str) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts.answer import named
-from pages.parts.hearing import plain
+from pages.parts.hearing import plain, sorry
 from ser_core import library
 from ser_core.corpora import CORPORA, CorpusError, Utterance, manifest_of, ready_made
 from ser_core.emotions import EMOTIONS
@@ -32,7 +32,7 @@ def here() -> dict[str, pd.DataFrame]:
         try:
             manifest = _manifest(name, library.state(name))
         except CorpusError as error:
-            st.warning(f"Sorry: {error}.")
+            st.warning(sorry(error))
             continue
         if len(manifest):
             found[name] = manifest

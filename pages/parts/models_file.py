@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pages.parts.hearing import plain
+from pages.parts.hearing import plain, sorry
 from ser_core import export, importing, shelf
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import model_folders
@@ -58,7 +58,7 @@ def actions(model: Model, used: str, *, use: Callable[[str], None]) -> None:
 def refused(key: str = "models-refused") -> None:
     """Say, once, what could not be done."""
     if said := st.session_state.pop(key, None):
-        st.error(plain(said))
+        st.error(said)
 
 
 def _export(model: Model) -> None:
@@ -80,7 +80,7 @@ def _export(model: Model) -> None:
     try:
         content = _archive(*wanted)
     except UndertoneError as error:
-        st.error(plain(f"Sorry: {error}."))
+        st.error(sorry(error))
         return
     st.download_button(
         f"Download ({len(content) / 1e6:.1f} MB)",
@@ -98,7 +98,7 @@ def _rename(name: str) -> None:
     try:
         shelf.rename(name, new)
     except UndertoneError as error:
-        st.session_state["models-refused"] = f"Sorry: {error}."
+        st.session_state["models-refused"] = sorry(error)
         return
     st.session_state["new-name"] = ""
     st.session_state["look-at"] = new
@@ -110,7 +110,7 @@ def _delete(name: str) -> None:
     try:
         shelf.delete(name)
     except UndertoneError as error:
-        st.session_state["models-refused"] = f"Sorry: {error}."
+        st.session_state["models-refused"] = sorry(error)
         return
     st.toast(f"“{plain(name)}” is deleted.", icon=":material/delete:")
 
@@ -132,7 +132,7 @@ def _take_in(file) -> dict[str, str]:
     try:
         name = importing.take_in_apart(file, file.name)
     except UndertoneError as error:
-        return {"error": f"Sorry, “{file.name}” is not added: {error}."}
+        return {"error": f"Sorry, “{plain(file.name)}” is not added: {plain(str(error))}."}
     return {"file": file.name, "name": name, "new": name}
 
 
@@ -157,7 +157,7 @@ def add() -> None:
             last.update(_take_in(file))
         st.rerun()  # what is drawn just before may never be seen
     if "error" in last:
-        st.error(plain(last["error"]))
+        st.error(last["error"])
     elif last.get("name") in model_folders():  # until it is renamed or deleted
         st.success(plain(f"“{last['file']}” is added, as “{last['name']}”."))
     st.caption(

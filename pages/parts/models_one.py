@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.parts import models_file
 from pages.parts.answer import named
-from pages.parts.hearing import plain
+from pages.parts.hearing import plain, sorry
 from pages.parts.library import title
 from ser_core import architecture, audio, comparison, jobs, outcome, plots_models, shelf
 from ser_core.card import model_card, results_in_words, speakers_in_words
@@ -62,7 +62,7 @@ def _switch(choose, refused: str = "models-refused") -> None:
     try:
         chosen = choose()
     except UndertoneError as error:
-        st.session_state[refused] = f"Sorry: {error}."
+        st.session_state[refused] = sorry(error)
         return
     st.session_state["in-use"] = chosen.name
     st.toast(f"“{plain(chosen.name)}” listens now, for everybody.", icon=":material/check:")
@@ -137,7 +137,7 @@ def _facts(model: Model) -> None:
         busy = bool(jobs.running())
         took = _latency(model.name, shelf.stamp(model.name), busy)
     except UndertoneError as error:
-        st.error(plain(f"Sorry: {error}."))
+        st.error(sorry(error))
         took = None
     with st.container(horizontal=True):
         st.metric("Emotions", len(model.card.labels), border=True, width=150)

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 
-from pages.parts.hearing import plain
+from pages.parts.hearing import plain, sorry
 from ser_core import curves, jobs
 from ser_core.errors import UndertoneError
 from ser_core.jobs import Status
@@ -36,7 +36,7 @@ def show(known: Outcome, status: Status) -> None:
     try:
         left = _left(known.name)
     except UndertoneError as error:  # deleted just now
-        st.error(plain(f"Sorry: {error}."))
+        st.error(sorry(error))
         return
     files = {
         "Recipe (TOML)": (f"{known.name}.toml", to_toml(known.recipe)),

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import train_now
-from pages.parts.hearing import plain
+from pages.parts.hearing import plain, sorry
 from pages.parts.library import title
 from pages.parts.train_new import called, describe, nothing_here, protocols
 from ser_core import jobs, outcome, plan, plots_training, recipe
@@ -42,7 +42,7 @@ def of_run(name: str, manifests: Mapping[str, pd.DataFrame]) -> None:
     try:
         loaded = recipe.of_run(jobs.run_folder(name))
     except UndertoneError as error:
-        st.error(plain(f"Sorry: {error}."))
+        st.error(sorry(error))
         return
     if _both_ways(loaded, manifests):
         st.markdown(_WHY)
@@ -114,14 +114,14 @@ def _both_ways(loaded: Recipe, manifests: Mapping[str, pd.DataFrame]) -> bool:
     try:
         pair = outcome.both_ways(finished, loaded)
     except UndertoneError as error:  # one was deleted just now
-        st.error(plain(f"Sorry: {error}."))
+        st.error(sorry(error))
         return False
     shown = all(pair)
     if shown:
         try:
             _pair(*(outcome.read(jobs.run_folder(run)) for run in pair))
         except UndertoneError as error:
-            st.error(plain(f"Sorry: {error}."))
+            st.error(sorry(error))
             shown = False
     _offer(loaded, manifests, pair)
     return shown
@@ -173,7 +173,7 @@ def _offer(
     try:
         manifest = plan.recordings(loaded, manifests)
     except UndertoneError as error:
-        st.error(plain(f"Sorry: {error}."))
+        st.error(sorry(error))
         return
     found = protocols(loaded.digest, len(manifest), loaded, manifest)
     fit = [name for name, reason in found.items() if not reason and name != LEAKY]

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.parts import train_now
 from pages.parts.answer import named
-from pages.parts.hearing import plain
+from pages.parts.hearing import plain, sorry
 from pages.parts.library import title
 from ser_core import jobs, plan, recipe
 from ser_core.card import LEAKY, protocol_in_words
@@ -81,7 +81,7 @@ def show(manifests: Mapping[str, pd.DataFrame]) -> None:
             known = (loaded.digest, loaded.training.seed, len(manifest))
             split = _split(*known, protocol, fold, loaded, manifest)
         except UndertoneError as error:
-            st.error(plain(f"Sorry: {error}."))
+            st.error(sorry(error))
             return
     with right, st.container(border=True, key="train-preview"):
         _preview(loaded, manifest, split, protocol)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts.hearing import plain
+from pages.parts.hearing import plain, sorry
 from ser_core import jobs, plots_training
 from ser_core.errors import UndertoneError
 from ser_core.jobs import State, Status
@@ -20,7 +20,7 @@ def show() -> None:
         going = jobs.running()
         found = list(jobs.statuses(going).values())
     except UndertoneError as error:
-        st.error(plain(f"Sorry: {error}."))
+        st.error(sorry(error))
         return
     # The rest of the page depends on whether there is a training.
     before = st.session_state.get("train-going", going)
@@ -49,7 +49,7 @@ def _try(do) -> None:
     try:
         do()
     except UndertoneError as error:
-        st.session_state["train-refused"] = f"Sorry: {error}."
+        st.session_state["train-refused"] = sorry(error)
         return
     st.session_state.pop("train-over", None)
     st.session_state["train-going"] = jobs.running()
@@ -58,7 +58,7 @@ def _try(do) -> None:
 def refused() -> None:
     """Say what could not be done last."""
     if said := st.session_state.pop("train-refused", None):
-        st.error(plain(said))
+        st.error(said)
 
 
 def _under_way(found: list[Status]) -> None:
@@ -136,7 +136,7 @@ def _cancel(name: str) -> None:
     try:
         jobs.cancel(name)
     except UndertoneError as error:
-        st.session_state["train-refused"] = f"Sorry: {error}."
+        st.session_state["train-refused"] = sorry(error)
     st.rerun()
 
 
@@ -152,7 +152,7 @@ def _over(names: list[str]) -> None:
             st.success(f"“{plain(name)}” is finished.", icon=":material/check:")
         elif found.state is State.FAILED:
             failed = failed or name
-            st.error(plain(f"Sorry, “{name}” stopped: {found.error}."))
+            st.error(f"Sorry, “{plain(name)}” stopped: {plain(found.error)}.")
         else:
             st.info(f"“{plain(name)}” was {found.state}. You can go on with it.")
     with st.container(horizontal=True):

@@ -5,7 +5,7 @@ import time
 import streamlit as st
 
 from pages.parts import models_file, models_one, train_figures, train_files, train_now
-from pages.parts.hearing import plain
+from pages.parts.hearing import plain, sorry
 from ser_core import jobs, outcome, shelf
 from ser_core.errors import UndertoneError
 from ser_core.jobs import State, Status
@@ -52,7 +52,7 @@ def show() -> None:
         stamp = (jobs.run_folder(name) / "metrics.json").stat().st_mtime_ns
         known = _outcome(name, stamp)
     except (UndertoneError, OSError) as error:
-        st.error(plain(f"Sorry: {error}."))
+        st.error(sorry(error))
         _actions(status)
         return
     _headline(known)
@@ -137,14 +137,14 @@ def _delete(name: str) -> None:
     try:
         jobs.delete(name)
     except UndertoneError as error:
-        st.session_state["train-refused"] = f"Sorry: {error}."
+        st.session_state["train-refused"] = sorry(error)
         return
     st.toast(f"“{plain(name)}” is deleted.", icon=":material/delete:")
 
 
 def _unfinished(status: Status) -> None:
     if status.state is State.FAILED:
-        st.error(plain(f"Sorry, it stopped: {status.error}."))
+        st.error(f"Sorry, it stopped: {plain(status.error)}.")
     elif status.state in (State.CANCELLED, State.INTERRUPTED):
         done = f" after {status.epoch} of {status.epochs} rounds" if status.epochs else ""
         st.info(f"It was {status.state}{done}. What it has learned is kept.")

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.parts import pictures
 from pages.parts.answer import in_words, named
 from pages.parts.downloads import downloads
-from pages.parts.hearing import history, model_named, plain, queue, refused
+from pages.parts.hearing import history, model_named, plain, queue, refused, sorry
 from ser_core import history as kept
 from ser_core import log, plots, shelf
 from ser_core.errors import UndertoneError
@@ -101,7 +101,7 @@ def compare(shown: str) -> None:
         try:
             that = entries.get(other) or _again(shown, other)
         except UndertoneError as error:
-            st.error(f"Sorry: {error}.")
+            st.error(sorry(error))
             return
         sides = [(this.title, this, "Solid bars"), (choices[other], that, "Hatched bars")]
         for column, (title, entry, bars) in zip(st.columns(2), sides, strict=True):

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.parts.answer import named
-from pages.parts.hearing import heard_by, history, recognizer
+from pages.parts.hearing import heard_by, history, recognizer, sorry
 from ser_core import profile
 from ser_core.card import headline, with_voice
 from ser_core.errors import UndertoneError
@@ -31,7 +31,7 @@ def beside(prediction: Prediction) -> None:
     try:
         known = heard_by(prediction).with_voice(prediction, st.session_state.voice)
     except UndertoneError as error:
-        st.warning(f"Sorry: {error}.")
+        st.warning(sorry(error))
         return
     answer = f"**{named(known.label)}**, {percent(known.confidence)} sure"
     if known.abstained:
@@ -59,7 +59,7 @@ def profiles() -> None:
             else:
                 _unknown()
         except UndertoneError as error:
-            st.error(f"Sorry: {error}.")
+            st.error(sorry(error))
         st.caption("A profile is numbers, no sound; it is kept in memory until you leave the page.")
 
 

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,12 @@ from ser_core.cli.common import (
     show_robustness,
 )
 from ser_core.errors import UndertoneError
+
+if TYPE_CHECKING:  # only to be named
+    from ser_core.audio import Clip
+    from ser_core.recognizer import Prediction, Recognizer
+
+_LONG = 60.0  # seconds of sound, above which somebody who waits is shown how far it is
 
 
 def predict(
@@ -43,7 +49,7 @@ def predict(
     for file in files:
         try:
             with log.prediction("cli") as heard:
-                prediction = heard(recognizer.predict(audio.read(file)))
+                prediction = heard(_heard(recognizer, audio.read(file)))
             if known:
                 prediction = recognizer.with_voice(prediction, known)
         except audio.AudioError as error:
@@ -59,6 +65,19 @@ def predict(
         print_json(documents)
     if unreadable:
         raise typer.Exit(2)
+
+
+def _heard(recognizer: "Recognizer", clip: "Clip") -> "Prediction":
+    """Predict one clip; a long one with a bar."""
+    if clip.duration < _LONG:
+        return recognizer.predict(clip)
+    with progress_bars() as progress:
+        task = progress.add_task("per cent heard", total=100)
+
+        def tell(done: float) -> None:
+            progress.update(task, completed=round(100 * done))
+
+        return recognizer.predict(clip, on_batch=tell)
 
 
 def _show(file: Path, prediction, timeline: bool) -> None:

@@ -275,6 +275,9 @@ def test_a_voice_of_another_model_is_a_sentence(runs, toy_run, app):
     app.pills[0].select(TITLES[3]).run()
     assert not app.exception
     assert "made for “swift”" in app.warning[0].value
+    app.session_state.voice = replace(app.session_state.voice, model="[here](evil)")
+    app.run()
+    assert r"“\[here\]\(evil\)”" in app.warning[0].value, "what a stranger wrote, and no link"
 
 
 def test_a_model_that_is_gone_is_replaced_with_a_sentence(runs, mine, app):
