@@ -7,7 +7,7 @@ import streamlit as st
 from pages.parts import pictures, spoken
 from pages.parts.hearing import history, plain, recognizer, sorry
 from pages.parts.library import speaker, speakers, title
-from ser_core import embedding_map, heard, plots_corpora
+from ser_core import embedding_map, heard, plots_corpora, shelf
 from ser_core.card import Card
 from ser_core.corpora import ready_made
 from ser_core.errors import UndertoneError
@@ -98,6 +98,9 @@ def _choices(manifest: pd.DataFrame) -> tuple[str, str]:
             key="map-colour",
             persist_state="session",
         )
+        if shelf.locked():
+            # UMAP takes a processor for a minute, which strangers are not to have for a click.
+            return colour, "PCA"
         method = st.segmented_control(
             "Lay out by",
             embedding_map.METHODS,

@@ -185,6 +185,13 @@ def test_map_shows_every_recording_and_asks_for_the_visitors(toy):
     assert "what is far apart here sounds different" in said(app)
 
 
+def test_a_server_for_strangers_lays_out_by_what_is_quick(toy, monkeypatch):
+    monkeypatch.setenv("UNDERTONE_TRAINING", "off")
+    app = view("embedding_map", toy)
+    assert len(charts(app)) == 1 and len(app.get("button_group")) == 1
+    assert "what is far apart here sounds different" in said(app)
+
+
 def test_map_tells_what_is_closest_to_the_visitor(toy):
     app = view("embedding_map", toy, history=own_entry())
     assert app.subheader[0].value == "Closest to you"
