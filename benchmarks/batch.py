@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import usual
 from benchmarks.common import RESULTS, in_a_process, keep, machine
 from benchmarks.predict import PEERS
-from ser_core import audio, batch, bundle, corpora, parts, recognizer
+from ser_core import audio, batch, bundle, corpora, locations, parts
 
 CLIPS, CORES = 10_000_000, 100  # what docs/scale.md asks for
 
@@ -94,7 +94,7 @@ def rounded(figures: dict[str, float]) -> dict[str, float]:
 
 def alone(model: str, paths: list[str]) -> dict[str, float]:
     """Return what one process does, in the same way but without Dask and files."""
-    folder = recognizer.find_model(model)
+    folder = locations.find_model(model)
     plan = parts.Plan(len(paths), "", model, bundle.sha256(folder / "card.json"))
     batch.rows(paths[:40], plan)
     return _spent(lambda: batch.rows(paths, plan), len(paths))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ser_core import bundle, evaluation, heldout
-from ser_core.recognizer import MODELS
+from ser_core.locations import MODELS
 
 DRAWS = 200
 

@@ -24,7 +24,8 @@ from scipy import fft
 from benchmarks.common import in_a_process, keep
 from benchmarks.predict import MODELS, clip, timed
 from ser_core import audio, features, speech
-from ser_core.recognizer import Recognizer, find_model
+from ser_core.locations import find_model
+from ser_core.recognizer import Recognizer
 
 STAGES = ("decoding", "is somebody speaking?", "features", "network", "all together")
 FLOORS = ("decoding", "Fourier transforms", "networks", "all together")

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ser_core import crossval, dataset, figures, recipe
-from ser_core.recognizer import runs_dir
+from ser_core.locations import runs_dir
 
 RESULTS = Path(__file__).parent / "results" / "systems.json"
 UNSEEN = "ravdess-5fold"

@@ -9,7 +9,7 @@ from ser_core.bundle import read_card
 from ser_core.card import headline, results_in_words
 from ser_core.corpora import CORPORA
 from ser_core.errors import UndertoneError
-from ser_core.recognizer import find_model
+from ser_core.locations import find_model
 from ser_core.splits import PROTOCOLS
 from ser_core.wording import share
 

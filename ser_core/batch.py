@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO
 
-from ser_core import audio, bundle, cluster, parts, recognizer, recordings
+from ser_core import audio, bundle, cluster, locations, parts, recordings
 from ser_core.errors import UndertoneError
 from ser_core.parts import Plan
 from ser_core.recognizer import Recognizer
@@ -67,7 +67,7 @@ def hear(
     source: str,
     output: str,
     *,
-    model: str = recognizer.QUICK_MODEL,
+    model: str = locations.QUICK_MODEL,
     scheduler: str | None = None,
     workers: int | None = None,
     resume: bool = False,
@@ -87,7 +87,7 @@ def hear(
     Raises:
         UndertoneError: one of these cannot be used, or the cluster has gone. What is done stays.
     """
-    folder = recognizer.find_model(model)
+    folder = locations.find_model(model)
     bundle.verify_files(folder, bundle.read_card(folder))
     if not recordings.is_url(output):
         output = os.path.abspath(os.path.expanduser(output))
@@ -104,7 +104,7 @@ def hear(
         plan = Plan(
             recordings=count,
             listed=digest,
-            model=folder.name if folder.parent == recognizer.MODELS else str(folder.resolve()),
+            model=folder.name if folder.parent == locations.MODELS else str(folder.resolve()),
             card=bundle.sha256(folder / "card.json"),
         )
         done = parts.done(output, plan) if resume else set()
@@ -310,7 +310,7 @@ def _together(hears: Recognizer, names: Sequence[str]) -> dict[str, dict]:
 
 @functools.lru_cache(1)
 def _recognizer(plan: Plan) -> Recognizer:
-    folder = recognizer.find_model(plan.model)
+    folder = locations.find_model(plan.model)
     if bundle.sha256(folder / "card.json") != plan.card:
         raise BatchError(
             f"the model {plan.model} of {socket.gethostname()} is another one; give all machines "

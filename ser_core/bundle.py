@@ -21,7 +21,7 @@ import onnxruntime
 from pydantic import TypeAdapter, ValidationError
 
 from ser_core.card import Card, model_card
-from ser_core.errors import UndertoneError, one_line
+from ser_core.errors import BundleError, one_line
 from ser_core.fbank import FbankSpec
 from ser_core.features import Features, FeatureSpec
 from ser_core.profile import Space
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 FILES = ("model.keras", "model.onnx", "voice.npz", "README.md")
 HELDOUT = "heldout.parquet"
 OUTPUTS = ("logits", "embedding")  # and `attention`, if the network attends
-
-
-class BundleError(UndertoneError):
-    """A model folder cannot be used; the message says what is wrong with it."""
 
 
 _CARD = TypeAdapter(Card)

@@ -13,7 +13,7 @@ from ser_core.bundle import BundleError
 from ser_core.corpora import archive
 from ser_core.corpora.errors import CorpusError
 from ser_core.errors import UndertoneError
-from ser_core.recognizer import runs_dir
+from ser_core.locations import runs_dir
 
 MOST_BYTES = 250_000_000  # of an archive
 _MOST_UNPACKED = 1_000_000_000

@@ -21,10 +21,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from ser_core import shelf
+from ser_core.locations import model_folders, runs_dir
 from ser_core.one_at_a_time import JobError, holder, lock, wait
 from ser_core.recipe import Recipe
 from ser_core.recipe_text import to_toml
-from ser_core.recognizer import model_folders, runs_dir
 from ser_core.runner import ENDED, JOB, LOG
 from ser_core.writing import write_json
 

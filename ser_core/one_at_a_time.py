@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ser_core.errors import UndertoneError
-from ser_core.recognizer import runs_dir
+from ser_core.locations import runs_dir
 
 _BEGIN = 60.0  # seconds that a process is given to say what it trains
 

@@ -16,9 +16,9 @@ from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 from ser_core.hyperparameters import CLASSICAL
 from ser_core.jobs import read_json
+from ser_core.locations import QUICK_MODEL, model_folders, runs_dir
 from ser_core.recipe import RECIPES, Recipe
 from ser_core.recipe_text import spelled
-from ser_core.recognizer import QUICK_MODEL, model_folders, runs_dir
 from ser_core.splits import PROTOCOLS, Split
 
 # How fast recipes were trained beforehand; see `benchmarks/epoch.py`.

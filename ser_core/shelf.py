@@ -16,12 +16,13 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from ser_core import bundle, recipe, recognizer, writing
+from ser_core import bundle, locations, writing
 from ser_core.bundle import BundleError
 from ser_core.card import Card
 from ser_core.errors import UndertoneError
+from ser_core.locations import DEFAULT_MODEL, QUICK_MODEL, model_folders, runs_dir
 from ser_core.one_at_a_time import holder
-from ser_core.recognizer import DEFAULT_MODEL, QUICK_MODEL, Recognizer, model_folders, runs_dir
+from ser_core.recognizer import Recognizer
 
 IMPORTED = "imported.json"
 _OFF = {"off", "false", "no", "0"}
@@ -272,7 +273,7 @@ def check_name(name: str, *, unless: str | None = None) -> None:
             "_ between them"
         )
     # Some file systems do not tell upper case from lower case.
-    places = (recognizer.MODELS, runs_dir())
+    places = (locations.MODELS, runs_dir())
     others = {path.name.lower() for place in places if place.is_dir() for path in place.iterdir()}
     if name == unless or name.lower() in others - {(unless or "").lower()}:
         raise ShelfError(f"there is something called “{name}” already; choose another name")
@@ -320,7 +321,7 @@ def _folder(name: str) -> Path:
 
 
 def _origin(folder: Path) -> Origin:
-    if folder.parent == recognizer.MODELS:
+    if folder.parent == locations.MODELS:
         return Origin.SHIPPED
     return Origin.IMPORTED if (folder.parent / IMPORTED).exists() else Origin.TRAINED
 
@@ -339,9 +340,11 @@ def _run_of(name: str) -> Path:
 
 def _begins_with(run: str, folder: Path) -> bool:
     """Return whether a run's network begins with what the model in a folder has learned."""
+    from ser_core import recipe  # loads pandas
+
     try:
         start = recipe.load(str(runs_dir() / run / "recipe.toml")).training.start
-        return bool(start) and recognizer.find_model(start).samefile(folder)
+        return bool(start) and locations.find_model(start).samefile(folder)
     except (UndertoneError, OSError):  # neither can be read
         return False
 

@@ -22,7 +22,7 @@ def base(recipe: Recipe) -> tuple[Card, Path]:
     Raises:
         BundleError: there is no such model.
     """
-    from ser_core.recognizer import find_model
+    from ser_core.locations import find_model
 
     folder = find_model(recipe.training.start)
     return bundle.read_card(folder), folder

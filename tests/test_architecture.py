@@ -11,7 +11,7 @@ import pytest
 from ser_core import architecture, bundle, networks, plots_models
 from ser_core.descriptors import DescriptorSpec
 from ser_core.hyperparameters import Conv1d, Crnn, Deep
-from ser_core.recognizer import find_model
+from ser_core.locations import find_model
 from tests.helpers import ROOT
 
 
@@ -77,8 +77,8 @@ def test_the_shipped_model_is_read(swift):
 
 def test_reading_loads_no_tensorflow():
     code = (
-        "import sys; from ser_core import architecture, recognizer;"
-        "architecture.read(recognizer.find_model('swift'));"
+        "import sys; from ser_core import architecture, locations, recognizer;"
+        "architecture.read(locations.find_model('swift'));"
         "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

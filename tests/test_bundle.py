@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_core import audio, bundle, features, recognizer
+from ser_core import audio, bundle, features, locations
 from tests.helpers import speech_like
 
-SHIPPED = sorted(path.parent.name for path in recognizer.MODELS.glob("[!.]*/card.json"))
+SHIPPED = sorted(path.parent.name for path in locations.MODELS.glob("[!.]*/card.json"))
 
 
 @pytest.fixture
 def copy(tmp_path):
-    return shutil.copytree(recognizer.find_model("swift"), tmp_path / "swift")
+    return shutil.copytree(locations.find_model("swift"), tmp_path / "swift")
 
 
 def change_card(folder, **values):
@@ -27,7 +27,7 @@ def change_card(folder, **values):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_model_loads_and_runs(name):
-    loaded = bundle.load(recognizer.find_model(name))
+    loaded = bundle.load(locations.find_model(name))
     spec = loaded.card.features
     windows = np.random.default_rng(0).uniform(-80, 0, (5, *spec.shape))
     outputs = loaded.run(windows.astype(np.float32))
@@ -39,7 +39,7 @@ def test_every_shipped_model_loads_and_runs(name):
 def test_onnx_agrees_with_keras(name):
     import keras
 
-    folder = recognizer.find_model(name)
+    folder = locations.find_model(name)
     loaded = bundle.load(folder)
     spec = loaded.card.features
     model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
@@ -56,7 +56,7 @@ def test_onnx_agrees_with_keras(name):
 def test_the_model_card_is_rendered_from_the_card(name):
     from ser_core.card import model_card
 
-    folder = recognizer.find_model(name)
+    folder = locations.find_model(name)
     card = bundle.read_card(folder)
     assert (folder / "README.md").read_text("utf-8") == model_card(card)
     for row in card.evaluation:

@@ -480,7 +480,7 @@ def test_models_are_listed_shown_and_verified(run):
 
 
 def test_a_damaged_model_is_refused(run, tmp_path, talk_file):
-    from ser_core.recognizer import find_model
+    from ser_core.locations import find_model
 
     copy = shutil.copytree(find_model("swift"), tmp_path / "swift")
     (copy / "model.onnx").write_bytes(b"")

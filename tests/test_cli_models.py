@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from ser_core import audio, cli, shelf
-from ser_core.recognizer import find_model
+from ser_core.locations import find_model
 from tests.helpers import speech_like
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from ser_core import comparison, heldout, plots_models
-from ser_core.recognizer import Recognizer, find_model
+from ser_core.locations import find_model
+from ser_core.recognizer import Recognizer
 from tests.test_card import row
 
 LABELS = ("happy", "sad", "angry", "calm")

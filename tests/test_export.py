@@ -16,7 +16,8 @@ from ser_core.descriptors import DescriptorSpec
 from ser_core.errors import UndertoneError
 from ser_core.fbank import FbankSpec
 from ser_core.features import FeatureSpec
-from ser_core.recognizer import Recognizer, find_model, model_folders
+from ser_core.locations import find_model, model_folders
+from ser_core.recognizer import Recognizer
 from tests.helpers import speech_like
 from tests.test_descriptors import EVERY
 

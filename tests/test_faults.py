@@ -33,7 +33,8 @@ from ser_core import (
 from ser_core.corpora import listening
 from ser_core.errors import UndertoneError
 from ser_core.features import FeatureSpec
-from ser_core.recognizer import Recognizer, find_model
+from ser_core.locations import find_model
+from ser_core.recognizer import Recognizer
 from tests.helpers import ROOT, speech_like
 
 DISKS = ["full", "no folder"]

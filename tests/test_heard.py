@@ -2,13 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_core import audio, bundle, corpora, heard, kept, recognizer
+from ser_core import audio, bundle, corpora, heard, kept, locations, recognizer
 from ser_core.corpora import ready_made
 
 
 @pytest.fixture(scope="module")
 def model():
-    return bundle.load(recognizer.find_model("swift"))
+    return bundle.load(locations.find_model("swift"))
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_what_a_model_cannot_see_is_no_answer(manifest):
     made = ready_made.manifest()
     if made is None:
         pytest.skip("no ready-made spectrograms in SER_DATA_DIR")
-    deep = bundle.load(recognizer.find_model("deep"))
+    deep = bundle.load(locations.find_model("deep"))
     mixed = pd.concat([made.iloc[:2], manifest.iloc[:2]], ignore_index=True)
     assert list(heard.can_hear(deep, mixed)) == [False, False, True, True]
     found = heard.outputs(deep, mixed)

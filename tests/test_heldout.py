@@ -7,7 +7,7 @@ from sklearn.metrics import recall_score
 
 from ser_core import bundle, heldout, splits
 from ser_core.errors import UndertoneError
-from ser_core.recognizer import model_folders
+from ser_core.locations import model_folders
 
 SHIPPED = [name for name, folder in model_folders().items() if (folder / bundle.HELDOUT).exists()]
 

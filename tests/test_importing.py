@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 
 from ser_core import bundle, export, heldout, importing, inspection, recipe, shelf
 from ser_core.errors import UndertoneError
-from ser_core.recognizer import find_model
+from ser_core.locations import find_model
 
 SWIFT = find_model("swift")
 

@@ -15,7 +15,7 @@ import pytest
 from ser_core import bundle, jobs, recipe, runner, shelf
 from ser_core.errors import UndertoneError
 from ser_core.jobs import JobError, Order, State
-from ser_core.recognizer import model_folders
+from ser_core.locations import model_folders
 from tests.helpers import ROOT, TOY
 
 FOUR = 'labels=["neutral", "happy", "sad", "angry"]'

@@ -14,7 +14,7 @@ import typer
 from ser_core import bundle, cli, heldout, recipe, splits, teacher, warm_start
 from ser_core.card import headline, results_table
 from ser_core.errors import UndertoneError
-from ser_core.recognizer import MODELS, find_model
+from ser_core.locations import MODELS, find_model
 from tests.helpers import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")

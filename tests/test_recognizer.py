@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from ser_core import audio, bundle, corpora, features
-from ser_core.recognizer import Recognizer, find_model
+from ser_core.locations import find_model
+from ser_core.recognizer import Recognizer
 from tests.helpers import ROOT, speech_like
 
 

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from ser_core import bundle, one_at_a_time, recipe, recognizer, shelf
+from ser_core import bundle, locations, one_at_a_time, recipe, shelf
 from ser_core.errors import UndertoneError
 from ser_core.recipe_text import to_toml
 
@@ -13,7 +13,7 @@ from ser_core.recipe_text import to_toml
 def runs(tmp_path, monkeypatch):
     """A folder of runs with one model in it, `mine`: swift under another name."""
     folder = tmp_path / "runs"
-    shutil.copytree(recognizer.find_model("swift"), folder / "mine" / "model")
+    shutil.copytree(locations.find_model("swift"), folder / "mine" / "model")
     (folder / "mine" / "recipe.json").write_text("{}")
     monkeypatch.setenv("SER_RUNS_DIR", str(folder))
     return folder
@@ -37,8 +37,8 @@ def test_without_a_choice_the_shipped_model_is_in_use(runs):
 
 def test_without_the_usual_model_the_quick_one_is_in_use(runs, tmp_path, monkeypatch):
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "swift").symlink_to(recognizer.find_model("swift"))
-    monkeypatch.setattr(recognizer, "MODELS", tmp_path / "models")
+    (tmp_path / "models" / "swift").symlink_to(locations.find_model("swift"))
+    monkeypatch.setattr(locations, "MODELS", tmp_path / "models")
     assert shelf.active() == shelf.Choice("swift")
 
 

@@ -10,7 +10,8 @@ from streamlit.runtime.scriptrunner_utils.script_run_context import in_cached_fu
 from ser_core import audio, log, shelf
 from ser_core.errors import UndertoneError
 from ser_core.history import Entry, remember
-from ser_core.recognizer import QUICK_MODEL, Prediction, Recognizer
+from ser_core.locations import QUICK_MODEL
+from ser_core.recognizer import Prediction, Recognizer
 
 # A progress bar is welcome after so many seconds, or at once if decoding alone takes longer.
 _PATIENCE = 0.4

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.parts.hearing import plain, sorry
 from ser_core import export, importing, shelf
 from ser_core.errors import UndertoneError
-from ser_core.recognizer import model_folders
+from ser_core.locations import model_folders
 from ser_core.shelf import Model, Origin
 
 _FORMATS = {

@@ -16,7 +16,7 @@ from ser_core import audio, plots_corpora, prosody
 from ser_core.corpora import ready_made
 from ser_core.emotions import EMOTIONS
 from ser_core.features import FeatureSpec, decibels, mel_power
-from ser_core.recognizer import QUICK_MODEL
+from ser_core.locations import QUICK_MODEL
 
 LEGEND = (
     "Bright: what the voice is made of, low tones below, high ones above. "

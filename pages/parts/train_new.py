@@ -14,10 +14,10 @@ from ser_core.card import LEAKY, protocol_in_words
 from ser_core.emotions import EMOTIONS
 from ser_core.errors import UndertoneError
 from ser_core.jobs import Order
+from ser_core.locations import QUICK_MODEL
 from ser_core.plan import PlanError
 from ser_core.recipe import Recipe
 from ser_core.recipe_text import settings_of, spelled, to_toml
-from ser_core.recognizer import QUICK_MODEL
 from ser_core.splits import PROTOCOLS, Split, fold_count
 from ser_core.wording import counted, duration, people
 

@@ -12,7 +12,8 @@ from ser_core import history as kept
 from ser_core import log, plots, shelf
 from ser_core.errors import UndertoneError
 from ser_core.history import Entry
-from ser_core.recognizer import Prediction, model_folders
+from ser_core.locations import model_folders
+from ser_core.recognizer import Prediction
 from ser_core.timeline import clock
 from ser_core.wording import percent
 

@@ -44,7 +44,8 @@ def fold_of(protocol: str | None, fold: int | None) -> int:
 def recognizer_of(name: str | None) -> "Recognizer":
     """Load a model by name or folder, or the one in use; it goes by its name on the shelf."""
     from ser_core import shelf
-    from ser_core.recognizer import Recognizer, model_folders
+    from ser_core.locations import model_folders
+    from ser_core.recognizer import Recognizer
 
     if name is None:
         chosen = shelf.active()

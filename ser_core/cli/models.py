@@ -49,9 +49,9 @@ def models_list(as_json: Json = False) -> None:
 @app.command("show")
 def models_show(name: Name, as_json: Json = False) -> None:
     """Print a model's card."""
-    from ser_core import bundle, card, recognizer
+    from ser_core import bundle, card, locations
 
-    found = bundle.read_card(recognizer.find_model(name))
+    found = bundle.read_card(locations.find_model(name))
     if as_json:
         print_json(asdict(found))
     else:
@@ -61,9 +61,9 @@ def models_show(name: Name, as_json: Json = False) -> None:
 @app.command("verify")
 def models_verify(name: Name, as_json: Json = False) -> None:
     """Check a model's files against its card, and load it."""
-    from ser_core import bundle, recognizer
+    from ser_core import bundle, locations
 
-    folder = recognizer.find_model(name)
+    folder = locations.find_model(name)
     bundle.load(folder)
     if as_json:
         print_json({"model": name, "folder": folder, "verified": True})

@@ -53,7 +53,7 @@ def train(
     from ser_core import dataset, splits, training
     from ser_core import heldout as heldouts
     from ser_core import recipe as recipes
-    from ser_core.recognizer import runs_dir
+    from ser_core.locations import runs_dir
 
     # All this before the recordings are prepared, which may take minutes.
     fold = fold_of(protocol, fold)
@@ -171,7 +171,7 @@ def crossval(
     from ser_core import folds as fold_results
     from ser_core import recipe as recipes
     from ser_core.card import with_voice
-    from ser_core.recognizer import runs_dir
+    from ser_core.locations import runs_dir
 
     splits.fold_count(protocol)
     loaded = recipes.load(recipe, settings)

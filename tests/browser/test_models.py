@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from playwright.sync_api import expect
 
-from ser_core.recognizer import find_model
+from ser_core.locations import find_model
 from tests.browser import serving
 from tests.browser.serving import beyond_the_edge, cut_off, open_page, settle, try_sample
 from tests.browser.test_app import DESKTOP, PHONE, contrast

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from ser_core import bundle, recognizer
+from ser_core import bundle, locations
 from tests.test_card import row
 
 
@@ -111,6 +111,6 @@ def test_untested_model_is_called_so(about, monkeypatch):
 
 
 def test_missing_model_leaves_the_rest_readable(about, tmp_path, monkeypatch):
-    monkeypatch.setattr(recognizer, "MODELS", tmp_path)
+    monkeypatch.setattr(locations, "MODELS", tmp_path)
     assert "Article 5(1)(f)" in words(about.run())
     assert len(about.error) == 1

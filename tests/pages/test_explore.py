@@ -6,7 +6,7 @@ import pytest
 import streamlit as st
 
 from pages.parts import getting
-from ser_core import bundle, game, heldout, recognizer, shelf
+from ser_core import bundle, game, heldout, locations, shelf
 from ser_core.corpora import CORPORA
 from ser_core.emotions import EMOTIONS
 from tests.helpers import ROOT
@@ -54,7 +54,7 @@ def button(app, label):
 
 def held():
     """What cross-validation heard, as the page should know it."""
-    table = heldout.read(recognizer.find_model("deep"))
+    table = heldout.read(locations.find_model("deep"))
     table = table[(table.protocol == "ravdess-5fold") & (table.seed == 0)].set_index("id")
     labels = list(heldout.labels_of(table.reset_index()))
     return table.assign(heard=table[labels].idxmax(axis=1), confidence=table[labels].max(axis=1))
@@ -146,7 +146,7 @@ def test_a_chosen_clip_is_shown_with_an_answer_by_a_model_that_never_heard_the_s
 ):
     app = explore(toy_ravdess)
     answers, told = held(), set()
-    threshold = bundle.read_card(recognizer.find_model("deep")).threshold
+    threshold = bundle.read_card(locations.find_model("deep")).threshold
     for clip in ("03-01-05-01-01-02-03", "03-01-03-01-01-01-08"):  # sure; not sure enough
         app.session_state["explore-clip"] = f"ravdess/{clip}"
         app.run()
@@ -178,7 +178,7 @@ def test_mistakes_are_those_of_cross_validation_the_surest_first(explore, toy_ra
     assert [f"ravdess/{clip}" for clip in table.Clip] == wrong.index.tolist()
     assert [text.split()[1] for text in table["Heard as"]] == wrong.heard.tolist()
     assert f"Wrong for **{len(wrong)}** of 64" in said(app) and "ravdess-5fold" in said(app)
-    threshold = bundle.read_card(recognizer.find_model("deep")).threshold
+    threshold = bundle.read_card(locations.find_model("deep")).threshold
     withheld = int((wrong.confidence < threshold).sum())
     assert f"instead of {withheld} of these it would say “I can't tell”" in said(app) and withheld
 
@@ -329,7 +329,7 @@ def test_too_few_recordings_for_a_game_is_a_sentence(explore, toy_ravdess):
 
 
 def test_without_a_model_there_is_one_sentence(explore, toy_ravdess, tmp_path, monkeypatch):
-    monkeypatch.setattr(recognizer, "MODELS", tmp_path)
+    monkeypatch.setattr(locations, "MODELS", tmp_path)
     st.cache_resource.clear()
     app = explore(toy_ravdess)
     assert len(app.error) == 1 and "swift" in app.error[0].value
@@ -386,7 +386,7 @@ def test_clips_without_sound_can_be_seen_and_judged_but_not_heard(explore, runs,
     app.toggle[0].set_value(True).run()
     assert not app.error and "“deep” answers only where there is sound" in said(app)
     app.toggle[0].set_value(False).run()
-    mine = shutil.copytree(recognizer.find_model("swift"), runs / "mine" / "model")
+    mine = shutil.copytree(locations.find_model("swift"), runs / "mine" / "model")
     card = bundle.read_card(mine)
     training = dataclasses.replace(card.training, corpora={"ravdess": "CC BY-NC-SA 4.0"})
     bundle.write_card(dataclasses.replace(card, training=training), mine)

@@ -16,7 +16,7 @@ from aiortc.contrib.media import MediaRelay
 from streamlit_webrtc import WebRtcMode, WebRtcWorker
 
 from pages.parts import microphone
-from ser_core import live, recognizer, shelf
+from ser_core import live, locations, recognizer, shelf
 from tests.helpers import speech_like
 from tests.pages.conftest import interrupted, wav
 
@@ -287,7 +287,7 @@ def test_leaving_the_page_ends_it(page, browser, monkeypatch):
 
 
 def test_a_missing_model_is_a_sentence(unopened, browser, tmp_path, monkeypatch):
-    monkeypatch.setattr(recognizer, "MODELS", tmp_path)
+    monkeypatch.setattr(locations, "MODELS", tmp_path)
     app = unopened.switch_page("pages/live.py").run()
     assert not app.exception
     assert len(app.error) == 1

@@ -12,8 +12,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1.element_tree import Element
 
-from ser_core import bundle, comparison, heldout, importing, jobs, recognizer, shelf
-from ser_core.recognizer import find_model
+from ser_core import bundle, comparison, heldout, importing, jobs, locations, shelf
+from ser_core.locations import find_model
 from ser_core.wording import share
 from tests.helpers import ROOT
 from tests.pages.conftest import interrupted
@@ -30,7 +30,7 @@ def only_swift(tmp_path, monkeypatch):
     card = bundle.read_card(folder)
     leaky = replace(card.evaluation[0], protocol="random-80-20", uar=0.8)
     bundle.write_card(replace(card, evaluation=(*card.evaluation, leaky)), folder)
-    monkeypatch.setattr(recognizer, "MODELS", folder.parent)
+    monkeypatch.setattr(locations, "MODELS", folder.parent)
 
 
 @pytest.fixture
@@ -307,7 +307,7 @@ def test_a_damaged_model_is_replaced_with_a_sentence(mine, app):
 
 @pytest.mark.parametrize("trouble", ["damaged", "gone"])
 def test_whatever_befalls_a_model_the_usual_one_is_next(mine, runs, app, trouble):
-    shutil.copytree(SWIFT, recognizer.MODELS / "deep")
+    shutil.copytree(SWIFT, locations.MODELS / "deep")
     shelf.activate("mine")
     if trouble == "damaged":
         (mine / "model.onnx").write_bytes(b"damaged")
@@ -318,9 +318,9 @@ def test_whatever_befalls_a_model_the_usual_one_is_next(mine, runs, app, trouble
 
 
 def test_if_the_usual_model_is_damaged_too_the_quick_one_listens(mine, app):
-    shutil.copytree(SWIFT, recognizer.MODELS / "deep")
+    shutil.copytree(SWIFT, locations.MODELS / "deep")
     shelf.activate("mine")
-    for folder in (mine, recognizer.MODELS / "deep"):
+    for folder in (mine, locations.MODELS / "deep"):
         (folder / "model.onnx").write_bytes(b"damaged")
     app.run()
     assert app.session_state["in-use"] == "swift" and "“mine” cannot be used" in toasts(app)[0]
@@ -524,9 +524,9 @@ def test_a_hostile_archive_is_a_sentence(runs, mine, page, tmp_path):
 
 
 def test_without_any_model_there_is_one_sentence(runs, page, tmp_path, monkeypatch):
-    from ser_core import recognizer
+    from ser_core import locations
 
-    monkeypatch.setattr(recognizer, "MODELS", tmp_path / "none")
+    monkeypatch.setattr(locations, "MODELS", tmp_path / "none")
     st.cache_resource.clear()
     page.run()
     assert not page.exception and len(page.error) == 1

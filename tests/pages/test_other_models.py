@@ -3,7 +3,7 @@
 import pytest
 
 from ser_core import dataset, recipe, shelf, training
-from ser_core.recognizer import runs_dir
+from ser_core.locations import runs_dir
 from tests.test_systems import SMALL
 
 

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import streamlit as st
 
-from ser_core import plots_over_time, recognizer, shelf
+from ser_core import locations, plots_over_time, recognizer, shelf
 from ser_core.emotions import EMOTIONS
 from tests.helpers import ROOT, speech_like
 from tests.pages.conftest import wav
@@ -291,7 +291,7 @@ def test_a_long_clip_has_a_timeline(app):
 
 def test_two_clips_are_compared(app, says, tmp_path, monkeypatch):
     (tmp_path / "swift").symlink_to(ROOT / "models" / "swift")
-    monkeypatch.setattr(recognizer, "MODELS", tmp_path)
+    monkeypatch.setattr(locations, "MODELS", tmp_path)
     app.file_uploader[0].upload("first *take*.wav", wav(speech_like())).run()
     assert not [e for e in app.expander if e.label == "Compare"]  # with what?
     app.file_uploader[0].upload("second.wav", wav(speech_like(pitch=250.0))).run()
@@ -308,7 +308,7 @@ def test_two_clips_are_compared(app, says, tmp_path, monkeypatch):
 def test_two_models_are_compared(app, talk_wav, tmp_path, monkeypatch):
     for name in ("swift", "other"):
         shutil.copytree(ROOT / "models" / "swift", tmp_path / name)
-    monkeypatch.setattr(recognizer, "MODELS", tmp_path)
+    monkeypatch.setattr(locations, "MODELS", tmp_path)
     app.file_uploader[0].upload("talk.wav", talk_wav).run()
     app.session_state.compare = True
     app.run()
@@ -322,7 +322,7 @@ def test_a_damaged_model_to_compare_with_gets_a_sentence(app, talk_wav, tmp_path
     for name in ("swift", "other"):
         shutil.copytree(ROOT / "models" / "swift", tmp_path / name)
     (tmp_path / "other" / "model.onnx").write_bytes(b"damaged")
-    monkeypatch.setattr(recognizer, "MODELS", tmp_path)
+    monkeypatch.setattr(locations, "MODELS", tmp_path)
     app.file_uploader[0].upload("talk.wav", talk_wav).run()
     app.session_state.compare = True
     app.run()
@@ -364,7 +364,7 @@ def damaged(folder):
 @pytest.mark.parametrize("prepare", [lambda folder: None, damaged], ids=["missing", "damaged"])
 def test_without_a_model_there_is_one_sentence(app, tmp_path, monkeypatch, prepare):
     prepare(tmp_path)
-    monkeypatch.setattr(recognizer, "MODELS", tmp_path)
+    monkeypatch.setattr(locations, "MODELS", tmp_path)
     st.cache_resource.clear()
     app.run()
     assert not app.exception
@@ -399,7 +399,7 @@ def test_an_error_of_onnx_runtime_is_one_sentence(app, talk_wav, monkeypatch, in
 @pytest.mark.parametrize("step", ["half", "gone"])
 def test_a_model_that_is_being_replaced_goes_on(app, talk_wav, tmp_path, monkeypatch, step):
     folder = shutil.copytree(ROOT / "models" / "swift", tmp_path / "swift")
-    monkeypatch.setattr(recognizer, "MODELS", tmp_path)
+    monkeypatch.setattr(locations, "MODELS", tmp_path)
     app.file_uploader[0].upload("talk.wav", talk_wav).run()
     # First a new card, then the files that it speaks of.
     (folder / "card.json").write_bytes((folder / "card.json").read_bytes())
