@@ -19,7 +19,7 @@ from ser_core.errors import UndertoneError
 
 # A clip's quality belongs to this module's interface; only for length does it live next door.
 from ser_core.quality import LEAST_SPEECH, Issue, Quality, quality  # noqa: F401
-from ser_core.speech import ACTIVITY_HOP, speech_activity, voice_activity  # noqa: F401
+from ser_core.speech import ACTIVITY_HOP, blocks, speech_activity, voice_activity  # noqa: F401
 
 SAMPLE_RATE = 16_000
 MOST_BYTES = 512_000_000  # of one recording
@@ -413,8 +413,9 @@ def trim(clip: Clip, *, top_db: float = 30) -> Clip:
 def speech_bounds(samples: np.ndarray, *, top_db: float = 30) -> tuple[int, int]:
     """Find where leading silence ends and trailing silence begins, as `librosa.effects.trim` does.
 
-    Silence is what is more than `top_db` below the loudest frame, whatever the clip's level.
-    Frames have 2048 samples, are centred on multiples of 512, and reach into zeros at the ends.
+    Silence is what is more than `top_db` below the loudest frame of its block (`speech.blocks`; a
+    clip below 6 s is one), whatever the clip's level. Frames have 2048 samples, are centred on
+    multiples of 512, and reach into zeros at the ends.
 
     Args:
         samples: float32 `(n,)`.
@@ -430,7 +431,10 @@ def speech_bounds(samples: np.ndarray, *, top_db: float = 30) -> tuple[int, int]
     energy[2:-2] = np.einsum("ij,ij->i", whole, whole)
     energy[-2] = np.dot(rest, rest)
     frames = energy[:-3] + energy[1:-2] + energy[2:-1] + energy[3:]
-    loud = np.flatnonzero(frames > frames.max() * 10 ** (-top_db / 10))
+    parts = [frames[block] for block in blocks(len(frames), _TRIM_HOP)]
+    loud = np.flatnonzero(
+        np.concatenate([part > part.max() * 10 ** (-top_db / 10) for part in parts])
+    )
     if not loud.size:
         return 0, len(samples)
     return int(loud[0]) * _TRIM_HOP, min((int(loud[-1]) + 1) * _TRIM_HOP, len(samples))

@@ -64,19 +64,23 @@ class Quality:
     issues: tuple[Issue, ...]
 
 
-def quality(clip: "Clip") -> Quality:
-    """Judge how fit a clip at 16 kHz is: is it speech, is there enough, how does it sound?"""
-    levels = speech.levels(clip.samples)
-    loudest, floor = speech.loudest_and_floor(levels)
-    active = levels > speech.activity_threshold(loudest, floor)
+def quality(clip: "Clip", active: np.ndarray | None = None) -> Quality:
+    """Judge how fit a clip at 16 kHz is: is it speech, is there enough, how does it sound?
+
+    Args:
+        clip: of any length.
+        active: its `speech.voice_activity`, if that is known already.
+    """
     peak = _peak(clip.samples)
     if peak <= _FAINTEST:
         return Quality(clip.duration, 0.0, peak, 0.0, 0.0, (_SILENT,))
-    voice = speech.has_voice(clip.samples, active)
+    active = speech.voice_activity(clip.samples) if active is None else active
+    levels = speech.levels(clip.samples)
+    voice, (_, floor) = bool(active.any()), speech.loudest_and_floor(levels)
     # What is too short to hold enough speech is also too short to tell what it is.
     if not voice and clip.duration >= LEAST_SPEECH:
         return Quality(clip.duration, 0.0, peak, 0.0, 0.0, (_NOT_SPEECH,))
-    spoken = levels[active] if voice else levels[:0]
+    spoken = levels[active]
     speech_seconds = len(spoken) * speech.ACTIVITY_HOP / clip.sample_rate
     enough = speech_seconds >= LEAST_SPEECH
     clipped_fraction = _clipped_fraction(clip.samples)

@@ -126,9 +126,11 @@ class Recognizer:
                 raises ends the work.
         """
         started = time.perf_counter()
-        quality = audio.quality(clip)
+        active = audio.voice_activity(clip.samples)
+        quality = audio.quality(clip, active)
         heard, outputs = [], [self.bundle.run(features.join([], self.card.features).values)]
-        for windows in () if _hopeless(quality) else _speech(clip, self.card.features):
+        spoken = _speech(clip, active, self.card.features)
+        for windows in spoken if quality.speech_seconds else ():
             outputs.append(self.bundle.run(windows.values))
             # Of a long clip, what the network saw is too much to keep.
             heard.append(replace(windows, values=windows.values[:0]))
@@ -146,10 +148,12 @@ class Recognizer:
             return []
         started = time.perf_counter()
         spec = self.card.features
-        qualities = [audio.quality(clip) for clip in clips]
+        activities = [audio.voice_activity(clip.samples) for clip in clips]
+        heard = list(zip(clips, activities, strict=True))
+        qualities = [audio.quality(clip, active) for clip, active in heard]
         windows = [
-            features.join([] if _hopeless(quality) else list(_speech(clip, spec)), spec)
-            for clip, quality in zip(clips, qualities, strict=True)
+            features.join(list(_speech(*each, spec)) if quality.speech_seconds else [], spec)
+            for each, quality in zip(heard, qualities, strict=True)
         ]
         outputs = self._run(np.concatenate([item.values for item in windows]))
         ends = np.cumsum([len(item.values) for item in windows])
@@ -245,15 +249,18 @@ class Recognizer:
         return ""
 
 
-def _hopeless(quality: audio.Quality) -> bool:
-    return not quality.speech_seconds
+def _speech(
+    clip: audio.Clip, active: np.ndarray, spec: features.Features
+) -> Iterator[features.Windows]:
+    """Yield the windows of a clip with speech in batches, of a long one those with enough of it.
 
-
-def _speech(clip: audio.Clip, spec: features.Features) -> Iterator[features.Windows]:
-    """Yield the clip's windows in batches, of a long clip only those with enough speech."""
+    Args:
+        clip: of any length.
+        active: its `voice_activity`.
+        spec: which features.
+    """
 
     def enough(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        active = audio.voice_activity(clip.samples)
         hop = audio.ACTIVITY_HOP / clip.sample_rate
         spoken = [
             active[int(start / hop) : int(end / hop)].sum() * hop

@@ -40,8 +40,9 @@ class SpeechError(UndertoneError):
 def speech_activity(samples: np.ndarray) -> np.ndarray:
     """Tell in which frames something sounds that may be speech, whatever the level of the clip.
 
-    A frame counts if it is within 30 dB of the loudest and either 6 dB above the noise floor or,
-    where there are no pauses to hear the noise in, within 6 dB of the loudest.
+    A frame counts if it is within 30 dB of the loudest of its block and either 6 dB above the
+    clip's noise floor or, where there are no pauses to hear the noise in, within 6 dB of the
+    clip's loudest. So who shouts once does not silence what is said half a minute before.
 
     Args:
         samples: float32 `(n,)` at 16 kHz.
@@ -50,32 +51,25 @@ def speech_activity(samples: np.ndarray) -> np.ndarray:
         bool `(n // ACTIVITY_HOP,)`; frames of digital silence never count.
     """
     found = levels(samples)
-    return found > activity_threshold(*loudest_and_floor(found))
-
-
-def has_voice(samples: np.ndarray, active: np.ndarray) -> bool:
-    """Tell whether somebody speaks anywhere in a clip, whatever its level.
-
-    Args:
-        samples: float32 `(n,)` at 16 kHz.
-        active: its `speech_activity`.
-    """
-    return any(_is_voice(samples, active, block) for block in _blocks(len(active)))
+    loudest, floor = loudest_and_floor(found)
+    active = found > max(min(floor + 6, loudest - 6), _NOTHING)
+    for block in blocks(len(found), ACTIVITY_HOP):
+        active[block] &= found[block] > _loudest(found[block]) - 30
+    return active
 
 
 def voice_activity(samples: np.ndarray) -> np.ndarray:
     """Tell in which frames somebody speaks: `speech_activity` without music and noises.
 
     Args:
-        samples: float32 `(n,)` at 16 kHz, of a clip that has a voice.
+        samples: float32 `(n,)` at 16 kHz.
 
     Returns:
-        bool `(n // ACTIVITY_HOP,)`. All activity within a block of 3 s to 6 s is taken for speech
-        if some of it is; a clip below 6 s is one block.
+        bool `(n // ACTIVITY_HOP,)`. All activity within a block is taken for speech if some of it
+        is; see `blocks`.
     """
     active = speech_activity(samples)
-    blocks = list(_blocks(len(active)))
-    for block in blocks if len(blocks) > 1 else ():
+    for block in blocks(len(active), ACTIVITY_HOP):
         active[block] &= _is_voice(samples, active, block)
     return active
 
@@ -120,23 +114,28 @@ def loudest_and_floor(levels: np.ndarray) -> tuple[float, float]:
     """Return the level that 0.1 s of a clip reach and that of its noise, in dB."""
     if not levels.size:
         return _NOTHING, _NOTHING
-    # Not the very loudest, which may be a click; not a percentile, for in a minute of silence
-    # two words are few.
-    loud_frames = min(5, len(levels))
-    loudest = np.partition(levels, -loud_frames)[-loud_frames]
+    loudest = _loudest(levels)
     # Zeros were put there by a machine and tell nothing about the noise.
     heard = levels[levels > loudest - 80]
-    return float(loudest), float(np.partition(heard, len(heard) // 10)[len(heard) // 10])
+    return loudest, float(np.partition(heard, len(heard) // 10)[len(heard) // 10])
 
 
-def activity_threshold(loudest: float, floor: float) -> float:
-    """Return the level in dB above which a frame is active; see `speech_activity`."""
-    return max(loudest - 30, min(floor + 6, loudest - 6), _NOTHING)
+def _loudest(levels: np.ndarray) -> float:
+    """Return the level in dB that 0.1 s of some frames reach."""
+    # Not the very loudest, which may be a click; not a percentile, for in a minute of silence
+    # two words are few.
+    frames = min(5, len(levels))
+    return float(np.partition(levels, -frames)[-frames]) if frames else _NOTHING
 
 
-def _blocks(frames: int) -> Iterator[slice]:
-    """Yield the frames of each block: three seconds or a little more, or all that there are."""
-    count = max(1, int(frames * ACTIVITY_HOP / _RATE / _BLOCK))
+def blocks(frames: int, hop: int) -> Iterator[slice]:
+    """Yield the frames of each block, 3 s to 6 s, which are judged together.
+
+    Args:
+        frames: of the clip; below 6 s they are one block.
+        hop: samples between them, at 16 kHz.
+    """
+    count = max(1, int(frames * hop / _RATE / _BLOCK))
     for index in range(count):
         yield slice(frames * index // count, frames * (index + 1) // count)
 

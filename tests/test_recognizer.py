@@ -147,6 +147,18 @@ def test_recognising_imports_no_tensorflow(tmp_path):
     assert done.stderr.strip() == "[]"
 
 
+def test_who_shouts_once_does_not_silence_what_was_said_before(recognizer):
+    quiet, shout = 0.02 * speech_like(12.0), speech_like(3.0, 300.0)
+    alone = recognizer.predict(audio.Clip(quiet, 16_000, "quiet"))
+    both = recognizer.predict(audio.Clip(np.concatenate([quiet, shout]), 16_000, "both"))
+    assert both.windows[0].start == alone.windows[0].start < 1
+    assert both.quality.speech_seconds > alone.quality.speech_seconds > 6
+    first = [window for window in both.windows if window.end < 9]
+    assert [window.probabilities for window in first] == [
+        window.probabilities for window in alone.windows[: len(first)]
+    ]
+
+
 def test_attention_has_a_moment_a_step(recognizer):
     clip = audio.Clip(speech_like(3.0), 16_000, "one window")
     assert audio.speech_bounds(clip.samples)[0] == 0
