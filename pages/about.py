@@ -14,6 +14,7 @@ from ser_core.splits import PROTOCOLS
 from ser_core.wording import share
 
 through_app()
+st.set_page_config(layout="centered")
 
 WHOM = {"female": "women", "male": "men"}
 
@@ -106,7 +107,8 @@ st.markdown(
     "this page to you. It passes nothing on and keeps no recording: what you record, upload or say "
     "on the Live page is in memory only and forgotten soon after you close the page, and so is "
     "what it has got to know of your voice. It asks no other server for anything, except when you "
-    "get recordings on the Explore page: then their publisher is asked for them."
+    "get recordings on the Explore page: then their publisher is asked for them; and when sound "
+    "from the Live page has to go through a relay that whoever runs Undertone has named."
 )
 
 st.header("Licences", anchor=False)
@@ -117,5 +119,8 @@ st.markdown(
         f"- [{corpus.TITLE}]({corpus.HOME}) ({corpus.LICENCE}): {corpus.CITATION}"
         for corpus in CORPORA.values()
     )
-    + "\n\nThe sample voices are made by espeak-ng."
+    + "\n\nThe model “deep” rests on [CAM++](https://github.com/modelscope/3D-Speaker) "
+    "(Apache-2.0), which has learned to tell speakers of Chinese and English apart. Whether "
+    "somebody speaks at all is told by [Silero VAD](https://github.com/snakers4/silero-vad) (MIT). "
+    "The sample voices are made by espeak-ng."
 )

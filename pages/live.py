@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from pages.parts import live_view, microphone
-from pages.parts.answer import closest, in_words, named
+from pages.parts.answer import closest, in_words, named, sure
 from pages.parts.downloads import downloads
 from pages.parts.entrance import through_app
 from pages.parts.hearing import history, plain, recognizer, sorry
@@ -16,7 +16,6 @@ from ser_core.errors import UndertoneError
 from ser_core.history import remember
 from ser_core.live import Sound, State
 from ser_core.recognizer import UNCLEAR
-from ser_core.wording import percent
 
 through_app()
 
@@ -138,7 +137,7 @@ def show_moment(moment):
         title, text = HEARD[moment.sound if moment else Sound.SILENCE]
     elif moment.label:
         title = named(moment.label).capitalize()
-        text = f"{percent(moment.probabilities[moment.label])} sure"
+        text = sure(moment.probabilities[moment.label])
     else:
         title, text = "I can't tell 🤷", f"{UNCLEAR} {closest(moment.probabilities)}"
     st.header(title, anchor=False)

@@ -94,7 +94,7 @@ def timeline(found: Timeline) -> go.Figure:
                 fillcolor=EMOTIONS[emotion].colour,
                 hovertemplate="%{y:.0%}",
                 # The others are too thin to be seen.
-                showlegend=bool(heights[:, index].max(initial=0) > 0.15),
+                showlegend=bool(heights[:, index].max(initial=0) > 0.05),
             )
             for index, emotion in enumerate(found.emotions)
         ]

@@ -105,8 +105,13 @@ def name(label: str | None) -> str:
 
 
 def span(segment: Segment) -> str:
-    """Return a segment's time as `0:42–0:58`."""
-    return f"{clock(segment.start)}–{clock(segment.end)}"
+    """Return a segment's time as `0:42–0:58.5`."""
+    return "–".join(_to_the_tenth(seconds) for seconds in (segment.start, segment.end))
+
+
+def _to_the_tenth(seconds: float) -> str:
+    whole, tenth = divmod(round(10 * seconds), 10)
+    return clock(whole) + (f".{tenth}" if tenth else "")
 
 
 def clock(seconds: float) -> str:

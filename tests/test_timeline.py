@@ -123,6 +123,14 @@ def test_clock(seconds, text):
     assert timeline.clock(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "text"),
+    [(42, 58, "0:42–0:58"), (12, 12.5, "0:12–0:12.5"), (59.5, 61.96, "0:59.5–1:02")],
+)
+def test_no_stretch_seems_to_have_no_length(start, end, text):
+    assert timeline.span(Segment(start, end, "calm", CALM)) == text
+
+
 def test_csv_and_json_tell_the_same():
     found = made((0, 42.5, "calm"), (50, 60, None))
     rows = list(csv.DictReader(io.StringIO(timeline.to_csv(found))))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from pages.parts.hearing import plain
 from ser_core import plots
 from ser_core.emotions import EMOTIONS, valence_arousal
 from ser_core.recognizer import Prediction
@@ -21,12 +22,17 @@ def in_words(prediction: Prediction) -> None:
     """Say what was heard and how sure that is, or why it cannot be told."""
     if not prediction.abstained:
         st.header(named(prediction.label).capitalize(), anchor=False)
-        st.markdown(f"{percent(prediction.confidence)} sure")
+        st.markdown(sure(prediction.confidence))
         return
     st.header("I can't tell 🤷", anchor=False)
     st.markdown(prediction.reason)
     if prediction.has_guess:
         st.markdown(closest(prediction.probabilities))
+
+
+def sure(confidence: float) -> str:
+    """Return Markdown; a line that begins with ">99%" would be a quotation."""
+    return f"{plain(percent(confidence))} sure"
 
 
 def closest(probabilities: Mapping[str, float]) -> str:

@@ -151,9 +151,7 @@ def listen() -> None:
             progress(0.0)
             st.session_state.shown = _hear(source, recording, title, progress)
         except UndertoneError as error:
-            refused().append(
-                sorry(error) if total == 1 else f"{plain(title)}: {plain(str(error))}."
-            )
+            refused().append(f"Sorry, “{plain(title)}”: {plain(str(error))}.")
         waiting.pop(0)
     place.empty()
 

@@ -119,7 +119,7 @@ def chosen(here: Mapping[str, pd.DataFrame], arrived: Sequence[str]) -> pd.DataF
     for name in silent.intersection(picked):
         st.caption(
             f":material/volume_off: {title(name)} is here as spectrograms without sound: its clips "
-            "can be seen and judged by the model, but not heard."
+            "can be seen, but not heard."
         )
     return _joined(tuple(picked), tuple(library.state(name) for name in picked))
 

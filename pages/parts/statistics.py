@@ -43,9 +43,8 @@ def _counts(manifest: pd.DataFrame) -> None:
         key="statistics-sex",
         alt="Recordings by emotion and sex: " + _told(by_sex),
     )
-    left.caption(
-        "By emotion, and by the speaker's sex: the fainter part of a bar is of the second number."
-    )
+    both = ": the fainter part of a bar is of the second number" * (len(by_sex.columns) > 1)
+    left.caption(f"By emotion, and by the speaker's sex{both}.")
     by_speaker = inventory.table(manifest, "speaker")
     if manifest.corpus.nunique() == 1:  # the axis has little room
         by_speaker = by_speaker.rename(
@@ -61,14 +60,14 @@ def _counts(manifest: pd.DataFrame) -> None:
     right.caption("By emotion and speaker: the darker, the more.")
     lacking = inventory.missing(manifest)
     if lacking:
-        told = (f"{plain(title(name))} has {_joined(lacks)}." for name, lacks in lacking.items())
-        st.markdown("**What is missing:** " + " ".join(told))
+        told = (f"of {plain(title(name))} {_joined(lacks)}" for name, lacks in lacking.items())
+        st.markdown(f"**What is missing among these:** {'; '.join(told)}.")
 
 
 def _joined(lacks: list[str]) -> str:
     shown = [plain(lack) for lack in lacks[:_LISTED]]
     if len(lacks) > _LISTED:
-        shown.append(f"lacks {len(lacks) - _LISTED} more combinations")
+        shown.append(f"{len(lacks) - _LISTED} more combinations")
     return ", ".join(shown[:-1]) + " and " * (len(shown) > 1) + shown[-1]
 
 

@@ -296,7 +296,7 @@ def _preview(loaded: Recipe, manifest: pd.DataFrame, split: Split, protocol: str
     weights = plan.parameters(loaded, runs)
     lines = [
         *_parts(loaded, manifest, split, protocol),
-        f"Network: {loaded.network.name}" + (f", {weights:,} weights" if weights else ""),
+        *([f"It has {weights:,} weights to set"] if weights else []),
         _time(loaded, runs, len(split.train)),
     ]
     st.markdown("\n".join(f"- {line}" for line in lines))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from pages.parts import pictures
-from pages.parts.answer import in_words, named
+from pages.parts.answer import in_words, named, sure
 from pages.parts.downloads import downloads
 from pages.parts.hearing import history, model_named, plain, queue, refused, sorry
 from ser_core import history as kept
@@ -52,7 +52,9 @@ def _row(key: str, entry: Entry, shown: str) -> None:
     found = entry.prediction
     with st.container(border=True):
         what, answer, player, button = st.columns([4, 3, 5, 2], vertical_alignment="center")
-    what.markdown(f"**{plain(entry.title)}**  \n{clock(found.quality.duration)} · {found.model}")
+    seconds = found.quality.duration
+    length = clock(seconds) if seconds >= 60 else f"{seconds:.1f} s"
+    what.markdown(f"**{plain(entry.title)}**  \n{length} · {found.model}")
     answer.markdown(_short(found))
     player.audio(entry.sound, format="audio/flac", alt=f"Sound of {entry.title}")
     if button.button("Open", key=f"open-{key}", disabled=key == shown, width="stretch"):
@@ -63,7 +65,7 @@ def _row(key: str, entry: Entry, shown: str) -> None:
 def _short(found: Prediction) -> str:
     if found.abstained:
         return "can't tell 🤷"
-    return f"{named(found.label)}  \n{percent(found.confidence)} sure"
+    return f"{named(found.label)}  \n{sure(found.confidence)}"
 
 
 @st.cache_data(scope="session", max_entries=8, show_spinner="Listening …")

@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from pages.parts.answer import named
+from pages.parts.answer import named, sure
 from pages.parts.hearing import heard_by, history, recognizer, sorry
 from ser_core import profile
 from ser_core.card import headline, with_voice
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Prediction, Recognizer
-from ser_core.wording import percent
 
 _LONG = profile.FEWEST * profile.SECONDS_A_CLIP
 
@@ -33,7 +32,7 @@ def beside(prediction: Prediction) -> None:
     except UndertoneError as error:
         st.warning(sorry(error))
         return
-    answer = f"**{named(known.label)}**, {percent(known.confidence)} sure"
+    answer = f"**{named(known.label)}**, {sure(known.confidence)}"
     if known.abstained:
         answer = f"not clear enough; the closest is {answer}"
     st.markdown(f":material/record_voice_over: With your voice: {answer}")

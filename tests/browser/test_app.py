@@ -71,8 +71,23 @@ def test_bad_file_is_a_sentence_not_a_traceback(browser, url):
     page = open_page(browser, url)
     file = {"name": "notes.wav", "mimeType": "audio/wav", "buffer": b"not a sound"}
     page.locator("input[type=file]").set_input_files([file])
-    expect(page.get_by_role("alert")).to_contain_text("Sorry: ")
+    expect(page.get_by_role("alert")).to_contain_text("Sorry, “notes.wav”: ")
     expect(page.get_by_text("Traceback")).to_have_count(0)
+
+
+def test_a_page_is_called_and_laid_out_alike_wherever_one_comes_from(browser, url):
+    page = open_page(browser, f"{url}/about", viewport=DESKTOP)
+    main = page.get_by_test_id("stMainBlockContainer")
+    expect(page).to_have_title("About · Undertone")
+    direct = main.bounding_box()["width"]
+    page.get_by_role("link", name="Models").click()
+    expect(page).to_have_title("Models · Undertone")
+    serving.settle(page)
+    assert main.bounding_box()["width"] > direct
+    page.get_by_role("link", name="About").click()
+    expect(page).to_have_title("About · Undertone")
+    serving.settle(page)
+    assert main.bounding_box()["width"] == direct
 
 
 def test_nothing_leaves_this_computer_and_nothing_fails(browser, url):

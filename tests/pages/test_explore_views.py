@@ -122,13 +122,21 @@ def test_statistics_count_at_once_and_measure_when_asked(toy):
     app = view("statistics", toy[toy.emotion != "sad"])
     assert len(charts(app)) == 2
     app = view("statistics", toy[(toy.emotion != "sad") | (toy.speaker == "ravdess-02")])
-    assert "RAVDESS has no sad by 7 of its 8 speakers." in said(app)
+    assert "among these:** of RAVDESS no sad by 7 of its 8 speakers." in said(app)
     assert len(charts(app)) == 2, "nothing is decoded before it is asked for"
     button(app, "Listen to 50 recordings").click().run()
     assert not app.exception
     assert len(charts(app)) == 6, "duration, loudness, and pitch of women and of men"
     assert "From 50 recordings." in said(app)
     assert not app.button
+
+
+def test_statistics_of_some_say_nothing_of_the_others(toy):
+    both = view("statistics", toy)
+    assert "the fainter part" in said(both)
+    one = view("statistics", toy[toy.speaker == "ravdess-01"].reset_index(drop=True))
+    assert "missing among these:** of RAVDESS no women" in said(one)
+    assert "the fainter part" not in said(one)
 
 
 def test_statistics_of_two_corpora_name_people_in_words(toy):

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 import streamlit as st
 
+from pages.parts import answer
 from ser_core import locations, plots_over_time, recognizer, shelf
 from ser_core.emotions import EMOTIONS
 from tests.helpers import ROOT, speech_like
@@ -160,7 +161,7 @@ def test_bad_file_gets_a_sentence_and_the_page_stays_usable(app, content, talk_w
     app.file_uploader[0].upload("notes.wav", content).run()
     assert not app.exception
     assert len(app.error) == 1
-    assert app.error[0].value.startswith("Sorry: ")
+    assert app.error[0].value.startswith(r"Sorry, “notes\.wav”: ")
     assert not app.header
     app.pills[0].select(TITLES[0]).run()
     assert name(app) == f"“{TITLES[0]}”, a synthetic voice"
@@ -199,7 +200,7 @@ def test_ten_files_at_once_with_a_bad_one_among_them(app):
     assert not app.exception
     assert titles(app) == [title for title, *_ in files if "clip" in title]
     (error,) = app.error
-    assert error.value.startswith("notes\\_1\\.wav: no sound can be decoded")
+    assert error.value.startswith("Sorry, “notes\\_1\\.wav”: no sound can be decoded")
     # All are listed without a click, and can be played.
     assert app.session_state.listing
     assert len(app.get("audio")) == 1 + 9
@@ -377,6 +378,13 @@ def test_without_a_model_there_is_one_sentence(app, tmp_path, monkeypatch, prepa
     assert not app.run().error  # put back, it works without a restart
 
 
+@pytest.mark.parametrize(
+    ("confidence", "said"), [(0.624, "62% sure"), (0.995, r"\>99% sure"), (0.004, r"\<1% sure")]
+)
+def test_the_surest_answer_is_no_quotation(confidence, said):
+    assert answer.sure(confidence) == said
+
+
 @pytest.mark.parametrize(("inputs", "which"), [(1, "the model 'deep'"), (3, "the detector")])
 def test_an_error_of_onnx_runtime_is_one_sentence(app, talk_wav, monkeypatch, inputs, which):
     run = onnxruntime.InferenceSession.run
@@ -391,7 +399,7 @@ def test_an_error_of_onnx_runtime_is_one_sentence(app, talk_wav, monkeypatch, in
         app.file_uploader[0].upload("talk.wav", talk_wav).run()
     assert not app.exception and not app.header
     (error,) = app.error
-    assert error.value.startswith(f"Sorry: {which}") and "try again" in error.value
+    assert error.value.startswith(rf"Sorry, “talk\.wav”: {which}") and "try again" in error.value
     app.pills[0].select(TITLES[0]).run()
     assert app.header and not app.error
 
