@@ -100,8 +100,10 @@ shown = st.session_state.shown
 entry = history()[shown]
 left, right = st.columns([2, 3], gap="large")
 with left:
-    answer.in_words(entry.prediction)
-    voice.beside(entry.prediction)
+    place = st.container()
+    prediction = voice.allowed_for(entry.prediction)
+    with place:
+        answer.in_words(prediction)
     st.text(entry.title)  # a file's name is not Markdown
     with st.container(key=pictures.PLAYER):
         st.audio(entry.sound, format="audio/flac", alt=f"What was heard: {entry.title}")
@@ -109,7 +111,7 @@ with left:
         if issue.text != entry.prediction.reason:
             st.warning(issue.text, icon=":material/hearing:")
     if entry.prediction.has_guess:
-        answer.as_picture(entry.prediction)
+        answer.as_picture(prediction)
 with right:
     pictures.over_time(shown)
 visit.compare(shown)

@@ -9,33 +9,46 @@ from ser_core.card import headline, with_voice
 from ser_core.errors import UndertoneError
 from ser_core.recognizer import Prediction, Recognizer
 
+_WANTED = "with-voice"
 _LONG = profile.FEWEST * profile.SECONDS_A_CLIP
 
 
 def known_to(model: Recognizer) -> profile.Voice | None:
-    """Return the voice that is known, if it is known to this model."""
+    """Return the voice that is known, if it is known to this model and wanted."""
     voice = st.session_state.get("voice")
+    if not voice or not st.session_state.get(_WANTED, True):
+        return None
     try:
-        if voice:
-            profile.check(voice, model.bundle)
+        profile.check(voice, model.bundle)
     except UndertoneError:
         return None
     return voice
 
 
-def beside(prediction: Prediction) -> None:
-    """Say what the answer is with the voice that is known, if one is."""
+def allowed_for(prediction: Prediction) -> Prediction:
+    """Return the answer with the voice that is known, if one is; let the visitor do without."""
     if "voice" not in st.session_state or not prediction.has_guess:
-        return
+        return prediction
     try:
         known = heard_by(prediction).with_voice(prediction, st.session_state.voice)
     except UndertoneError as error:
         st.warning(sorry(error))
-        return
-    answer = f"**{named(known.label)}**, {sure(known.confidence)}"
-    if known.abstained:
-        answer = f"not clear enough; the closest is {answer}"
-    st.markdown(f":material/record_voice_over: With your voice: {answer}")
+        return prediction
+    wanted = st.toggle(
+        "With your voice",
+        value=True,
+        key=_WANTED,
+        persist_state="session",
+        help="Allows for the voice that is known, in this answer and over time; the list of this "
+        "visit and comparisons do without. Switch it off where somebody else speaks.",
+    )
+    if not wanted:
+        return prediction
+    without = f"{named(prediction.label)}, {sure(prediction.confidence)}"
+    if prediction.abstained:
+        without = f"not clear enough; the closest is {without}"
+    st.caption(f"Without it: {without}")
+    return known
 
 
 @st.fragment

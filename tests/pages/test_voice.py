@@ -21,7 +21,13 @@ def heard(app):
 
 def said(app):
     assert not app.exception
-    return " ".join(item.value for item in [*app.markdown, *app.success])
+    shown = [*app.markdown, *app.success, *app.caption]
+    return " ".join([item.value for item in shown] + [toggle.label for toggle in app.toggle])
+
+
+def alt(app):
+    """What is told of the bars: each emotion's probability."""
+    return app.get("plotly_chart")[0].proto.alt
 
 
 def button(app, label):
@@ -44,6 +50,13 @@ def test_a_voice_is_got_to_know_used_kept_and_forgotten(heard):
     assert voice.clips == 3
     app.pills[0].select(TITLES[3]).run()
     assert "With your voice" in said(app), "also for what is heard next"
+    with_it = app.header[0].value, alt(app)
+    assert "Without it: " in said(app)
+    app.toggle[0].set_value(False).run()
+    without = app.header[0].value, alt(app)
+    assert "Without it: " not in said(app) and with_it[1] != without[1]
+    app.toggle[0].set_value(True).run()
+    assert (app.header[0].value, alt(app)) == with_it
     button(app, "Forget it").click().run()
     assert "With your voice" not in said(app)
     assert not app.exception
@@ -89,6 +102,9 @@ def test_a_long_recording_is_enough(app):
     button(app, "Get to know this voice").click().run()
     assert 3 <= app.session_state.voice.clips <= 6, "one for ten seconds of speech"
     assert "Over time, with your voice:" in said(app)
+    app.toggle[0].set_value(False).run()
+    assert "Over time:" in said(app)
+    app.toggle[0].set_value(True).run()
     button(app, "Forget it").click().run()
     assert "Over time:" in said(app)
 
