@@ -495,6 +495,15 @@ def test_trim_is_that_of_librosa(samples, top_db):
     np.testing.assert_array_equal(audio.trim(clip(samples), top_db=top_db).samples, expected)
 
 
+def test_in_a_long_clip_each_few_seconds_are_trimmed_by_their_own_level():
+    quiet, shout = 0.01 * speech(3), speech(3)
+    joined = np.concatenate([padded(quiet, 32_000, 64_000), padded(shout, 0, 64_000)])
+    before = audio.speech_bounds(padded(quiet, 32_000, 64_000))[0]
+    after = audio.speech_bounds(padded(shout, 0, 64_000))[1]
+    start, end = audio.speech_bounds(joined)
+    assert abs(start - before) <= 1024 and abs(end - 144_000 - after) <= 1024
+
+
 @pytest.mark.parametrize("speed", [0.8, 1.0, 1.25])
 def test_another_speed_changes_duration_and_pitch(speed):
     before = clip(tone(16_000, hertz=400)[:, 0])
@@ -735,9 +744,9 @@ def test_corpora_are_fit_to_be_judged(pattern):
     for path in corpus(pattern):
         result = audio.read(path)
         assert_sound(result)
-        assert audio.speech_bounds(result.samples) == tuple(
-            librosa.effects.trim(result.samples, top_db=30)[1]
-        )
+        if result.duration < 6:  # one block
+            trimmed = librosa.effects.trim(result.samples, top_db=30)[1]
+            assert audio.speech_bounds(result.samples) == tuple(trimmed)
         issues = {issue.code for issue in audio.quality(result).issues}
         # A third of SAVEE is overdriven as published: long runs at full scale.
         if np.count_nonzero(np.abs(result.samples) > 0.9999) >= 3:
