@@ -6,6 +6,7 @@ import streamlit as st
 
 ASSETS = Path(__file__).parent / "assets"
 
+st.set_page_config(page_title="Undertone", page_icon=str(ASSETS / "icon.svg"))
 st.logo(str(ASSETS / "logo.svg"), size="large")
 st.html(ASSETS / "style.css")
 page = st.navigation(
@@ -49,9 +50,5 @@ page = st.navigation(
         ),
     ],
     position="top",
-)
-st.set_page_config(
-    page_title=f"{page.title} · Undertone",
-    page_icon=str(ASSETS / "icon.svg"),
 )
 page.run()

@@ -14,7 +14,7 @@ from ser_core.splits import PROTOCOLS
 from ser_core.wording import share
 
 through_app()
-st.set_page_config(layout="centered")
+st.set_page_config(page_title="About · Undertone", layout="centered")
 
 WHOM = {"female": "women", "male": "men"}
 

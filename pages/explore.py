@@ -17,7 +17,7 @@ VIEWS = {
     "Game": game,
 }
 
-st.set_page_config(layout="wide")
+st.set_page_config(page_title="Explore · Undertone", layout="wide")
 st.title("Explore recordings", anchor=False)
 st.markdown("Hear what models learn from: actors who say the same words in many moods.")
 

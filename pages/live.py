@@ -177,7 +177,7 @@ def show_recorder():
             st.error(sorry(error))
 
 
-st.set_page_config(layout="wide")
+st.set_page_config(page_title="Live · Undertone", layout="wide")
 st.title("How do you sound right now?", anchor=False)
 try:
     model = recognizer(live=True)

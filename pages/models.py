@@ -10,7 +10,7 @@ from ser_core.errors import UndertoneError
 
 through_app()
 
-st.set_page_config(layout="wide")
+st.set_page_config(page_title="Models · Undertone", layout="wide")
 st.title("Which model listens?", anchor=False)
 st.markdown(
     "A model is what a training leaves behind: a network that has learned to tell emotions apart. "

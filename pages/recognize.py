@@ -48,7 +48,7 @@ def take(way):
             st.session_state.listing = True
 
 
-st.set_page_config(layout="wide")
+st.set_page_config(page_title="Recognize · Undertone", layout="wide")
 st.title("How do you sound?", anchor=False)
 *others, last = (answer.named(emotion) for emotion in EMOTIONS)
 st.markdown(f"{', '.join(others).capitalize()} or {last}?")

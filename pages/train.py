@@ -11,7 +11,7 @@ through_app()
 
 NEW, KNOWN, RESULTS = "New training", "Known or new voices", "Results"
 
-st.set_page_config(layout="wide")
+st.set_page_config(page_title="Train · Undertone", layout="wide")
 st.title("Train a model", anchor=False)
 if shelf.locked():
     st.info("Training is switched off on this server.")
