@@ -102,7 +102,7 @@ def test_ten_files_give_nine_answers_and_a_sentence(browser, url):
     page = open_page(browser, url)
     files = [(f"{i}.wav", wav(speech_like(seed=i))) for i in range(9)]
     upload(page, *files, ("notes.wav", b"only text"))
-    expect(page.get_by_role("alert")).to_contain_text("notes.wav: no sound can be decoded")
+    expect(page.get_by_role("alert")).to_contain_text("Sorry, “notes.wav”: no sound can be decoded")
     expect(page.get_by_role("button", name="Open")).to_have_count(9)
     page.get_by_role("button", name="Open").last.click()
     expect(shown(page)).to_have_text("0.wav")
