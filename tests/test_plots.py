@@ -149,6 +149,13 @@ def test_timeline_names_segments_by_more_than_colour():
     assert figure.layout.showlegend and figure.data[0].name == "😌 calm"
 
 
+@pytest.mark.parametrize(("share", "named"), [(0.08, True), (0.03, False)])
+def test_every_colour_that_can_be_seen_is_named(share, named):
+    shares = np.tile([1 - share, share], (40, 1))
+    figure = plots_over_time.timeline(Timeline(20.0, ("calm", "disgust"), shares, ()))
+    assert [trace.showlegend for trace in figure.data] == [True, named]
+
+
 def test_the_legend_has_room_on_a_phone_and_the_stack_stays_as_tall():
     tall = []
     for emotions in (("calm", "angry"), tuple(EMOTIONS)):
