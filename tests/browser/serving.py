@@ -30,8 +30,9 @@ expect.set_options(timeout=PATIENCE)
 
 
 def chromium_path() -> str | None:
-    """Return where this machine's Chromium is."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
+    """Return where this machine's Chromium is; its headless shell, where there is one."""
+    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 def free_port() -> int:
@@ -114,9 +115,8 @@ def launch(
         arguments += [
             "--use-fake-device-for-media-stream",
             f"--use-file-for-fake-audio-capture={microphone}",
+            "--use-fake-ui-for-media-stream" + ("" if grant else "=deny"),
         ]
-        if grant:
-            arguments.append("--use-fake-ui-for-media-stream")
     return playwright.chromium.launch(executable_path=chromium_path(), args=arguments)
 
 
