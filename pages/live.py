@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from pages.parts import live_view, microphone
+from pages.parts import live_view, microphone, voice
 from pages.parts.answer import closest, in_words, named, sure
 from pages.parts.downloads import downloads
 from pages.parts.entrance import through_app
@@ -206,7 +206,7 @@ running = state is not None
 
 if not listener:
     st.markdown("Talk, and watch the emotion in your voice change while you do.")
-with st.container(horizontal=True):
+with st.container(horizontal=True, vertical_alignment="center"):
     if not running:
         st.button(
             "Start listening" if not listener else "Start again",
@@ -241,6 +241,7 @@ with st.container(horizontal=True):
                 label_visibility="collapsed",
                 width=300,
             )
+    voice.choice(model)
 
 
 @st.fragment(run_every=live.TICK if running else None)
@@ -254,7 +255,9 @@ def watch():
         st.markdown(f"{icon} {text}")
         return
     try:
-        moment = listener.hear(recognizer(live=True)) if now is State.LISTENING else None
+        model, moment = recognizer(live=True), None
+        if now is State.LISTENING:
+            moment = listener.hear(model, voice.known_to(model))
     except UndertoneError as error:
         st.error(sorry(error))
         return
@@ -264,7 +267,7 @@ def watch():
         if now is State.LISTENING:
             show_moment(moment)
     with in_pictures:
-        live_view.draw(listener, moment, recognizer(live=True).card)
+        live_view.draw(listener, moment, model.card)
 
 
 if running:

@@ -15,6 +15,7 @@ from ser_core import log, timeline
 from ser_core.audio import ACTIVITY_HOP, SAMPLE_RATE, Clip, speech_activity
 from ser_core.card import Card
 from ser_core.features import FeatureSpec, mel_power
+from ser_core.profile import Voice
 from ser_core.recognizer import Recognizer
 from ser_core.timeline import Timeline
 
@@ -196,14 +197,25 @@ class Listener:
         self.ended = state
         self.buffer.close()
 
-    def hear(self, recognizer: Recognizer) -> Moment | None:
-        """Judge the last 3 s and remember the answer; without new sound, return the last one."""
+    def hear(self, recognizer: Recognizer, voice: Voice | None = None) -> Moment | None:
+        """Judge the last 3 s and remember the answer; without new sound, return the last one.
+
+        Args:
+            recognizer: judges.
+            voice: of who speaks, if it is known.
+
+        Raises:
+            UndertoneError: the model fails, or the voice is known to another one.
+        """
         samples, written = self.buffer.read(WINDOW)
         before = self.moments[-1] if self.moments else None
         if not len(samples) or before and written / SAMPLE_RATE <= before.time:
             return before
         with log.prediction("live", level=logging.DEBUG) as heard:
-            prediction = heard(recognizer.predict(Clip(samples, SAMPLE_RATE, "live")))
+            prediction = recognizer.predict(Clip(samples, SAMPLE_RATE, "live"))
+            if voice:
+                prediction = recognizer.with_voice(prediction, voice)
+            heard(prediction)
         sound = _kind(
             samples,
             {issue.code for issue in prediction.quality.issues if issue.severity == "error"},

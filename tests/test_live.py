@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ser_core import audio, live
+from ser_core import audio, live, profile
 from ser_core.emotions import EMOTIONS
 from ser_core.features import FeatureSpec
 from ser_core.live import Moment, Sound, State
@@ -166,6 +166,19 @@ def test_without_new_sound_there_is_no_new_moment(listener, swift):
     first = listener.hear(swift)
     assert listener.hear(swift) is first
     assert len(listener.moments) == 1
+
+
+def test_a_voice_that_is_known_is_allowed_for(swift):
+    said = speech_like(3.0)
+    prediction = swift.predict(audio.Clip(said, live.SAMPLE_RATE, "live"))
+    someone = profile.get_to_know(np.tile(prediction.embedding, (8, 1)), swift.bundle)
+    heard = []
+    for voice in (None, someone):
+        listener = live.Listener()
+        listener.buffer.write(live.SAMPLE_RATE, mono(said))
+        heard.append(listener.hear(swift, voice).probabilities)
+    assert heard[0] == prediction.probabilities != heard[1]
+    assert heard[1] == swift.with_voice(prediction, someone).probabilities
 
 
 def hear(listener, recognizer):

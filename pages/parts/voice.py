@@ -34,21 +34,37 @@ def allowed_for(prediction: Prediction) -> Prediction:
     except UndertoneError as error:
         st.warning(sorry(error))
         return prediction
-    wanted = st.toggle(
-        "With your voice",
-        value=True,
-        key=_WANTED,
-        persist_state="session",
-        help="Allows for the voice that is known, in this answer and over time; the list of this "
-        "visit and comparisons do without. Switch it off where somebody else speaks.",
-    )
-    if not wanted:
+    if not _wanted():
         return prediction
     without = f"{named(prediction.label)}, {sure(prediction.confidence)}"
     if prediction.abstained:
         without = f"not clear enough; the closest is {without}"
     st.caption(f"Without it: {without}")
     return known
+
+
+def choice(model: Recognizer) -> None:
+    """Let the visitor do without the voice that is known, if one is; say why if it is of no use."""
+    if "voice" not in st.session_state:
+        return
+    try:
+        profile.check(st.session_state.voice, model.bundle)
+    except UndertoneError as error:
+        st.caption(sorry(error))
+    else:
+        _wanted()
+
+
+def _wanted() -> bool:
+    return st.toggle(
+        "With your voice",
+        value=True,
+        key=_WANTED,
+        persist_state="session",
+        help="Allows for the voice that is known, in an answer, over time and on the Live page; "
+        "the list of this visit and comparisons do without. Switch it off where somebody else "
+        "speaks.",
+    )
 
 
 @st.fragment

@@ -16,7 +16,7 @@ from aiortc.contrib.media import MediaRelay
 from streamlit_webrtc import WebRtcMode, WebRtcWorker
 
 from pages.parts import microphone
-from ser_core import live, locations, recognizer, shelf
+from ser_core import live, locations, profile, recognizer, shelf
 from tests.helpers import speech_like
 from tests.pages.conftest import interrupted, wav
 
@@ -165,6 +165,24 @@ def test_what_cannot_be_told_is_guessed_at(page, browser, monkeypatch):
     press(page, "Start listening")
     assert page.header[0].value.startswith("I can't tell")
     assert "The closest would be calm" in words(page) and "sure" not in words(page)
+
+
+def test_a_voice_that_is_known_is_allowed_for(page, browser, runs):
+    browser(sound=speech_like(3.0))
+    assert not page.toggle, "no voice is known"
+    model = recognizer.Recognizer.from_name("deep").bundle
+    far = np.random.default_rng(0).normal(model.space.population, 1, (4, len(model.space.kernel)))
+    page.session_state.voice = profile.get_to_know(far, model)
+    press(page.run(), "Start listening")
+    (choice,) = page.toggle
+    assert choice.label == "With your voice" and choice.value
+    known = page.session_state.listener.moments[-1].probabilities
+    page.toggle[0].set_value(False)
+    press(press(page, "Stop"), "Start again")
+    assert page.session_state.listener.moments[-1].probabilities != known
+    shelf.activate("swift")
+    assert "this voice profile was made for “deep”" in words(page.run()).replace("\\", "")
+    assert not page.toggle and not page.error
 
 
 def test_no_signal(page, browser, monkeypatch):
