@@ -67,7 +67,7 @@ def test_what_is_said_of_calibration_was_measured():
         assert found[0, 0] == pytest.approx(100 * headline(bundle.read_card(find_model(name))).ece)
         measured = json.loads((RESULTS / f"{name}-ravdess-5fold.json").read_text())
         hours.append(sum(fold["seconds"] for fold in measured["folds"]) / 3600)
-    assert f"{hours[0]:.1f} h of fitting for `deep` and {hours[1]:.1f} h for `swift`" in said
+    assert f"{hours[0]:.1f} h of fitting for `deep`, the five {hours[1]:.1f} h for `swift`" in said
 
 
 def test_what_is_said_of_three_seeds_was_measured():
