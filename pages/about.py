@@ -27,11 +27,16 @@ st.title("About Undertone", anchor=False)
 
 st.header("What it hears", anchor=False)
 which = f"which of {len(card.labels)} emotions" if card else "which emotion"
+acted = card is None or set(card.training.corpora) <= set(CORPORA)
 st.markdown(
     "How something is said, not what is said: pitch, stress, rhythm and timbre. From these a "
-    f"small neural network tells {which} a phrase sounds most like. It learned "
-    "from actors who portrayed emotions in English, so it knows **how emotion is performed, not "
-    "what anyone feels**."
+    f"small neural network tells {which} a phrase sounds most like. "
+    + (
+        "It learned from actors who portrayed emotions in English, so it knows **how emotion is "
+        "performed, not what anyone feels**."
+        if acted
+        else "It knows **how emotion sounds in what it learned from, not what anyone feels**."
+    )
 )
 
 st.header("How well", anchor=False)
@@ -46,13 +51,16 @@ elif card.evaluation:
         "frequent ones do not count for more. *Answered* is how often it did not say “I can't "
         "tell”."
     )
+    on_actors = (
+        "Measured on professional actors in a studio, most of whom speak North American English, "
+        "about whom people are right 2 times in 3 (67%, as printed by Luna-Jiménez et al.). "
+    )
     st.markdown(
-        "Measured on professional actors in a studio, most of whom speak North American "
-        "English. "
-        "Believe the rows about unseen speakers: a model that met the test's voices in "
-        "training looks far better than it is. Guessing would be right 1 time in "
-        f"{len(card.labels)}; people who listen to the same recordings are right about 2 times "
-        "in 3 (67%, as printed by Luna-Jiménez et al.)."
+        on_actors
+        * acted
+        + "Believe the rows about unseen speakers: a model that met the test's voices in training "
+        "looks far better than it is. Guessing would be right 1 time in "
+        f"{len(card.labels)}."
     )
     if (unseen := headline(card)) and unseen.recall:
         recall = dict(sorted(unseen.recall.items(), key=lambda item: -item[1]))
@@ -81,7 +89,9 @@ st.header("Where it fails", anchor=False)
 st.markdown(
     "- Everyday speech. Actors exaggerate, and people mostly do not.\n"
     "- Other languages, accents and cultures, and the voices of children and old people. "
-    "It learned from adults who act, in English, and say a few set sentences.\n"
+    + "It learned from adults who act, in English, and say a few set sentences."
+    * acted
+    + "\n"
     "- Rooms, microphones and people unlike those it learned from, even when they act. Undertone's "
     "model “deep”, trained without the corpus in question, was right about 42% of TESS; averaged "
     "over six emotions, it recognised 53% of RAVDESS, 48% of SAVEE and 33% of CREMA-D, the last "
@@ -114,7 +124,7 @@ st.markdown(
 st.header("Licences", anchor=False)
 st.markdown(
     "The code is free under the MIT licence. The weights of the models that come with it are for "
-    "non-commercial use only, because most of the recordings are that models learn from:\n\n"
+    "non-commercial use only, because most of the recordings that they learned from are:\n\n"
     + "\n".join(
         f"- [{corpus.TITLE}]({corpus.HOME}) ({corpus.LICENCE}): {corpus.CITATION}"
         for corpus in CORPORA.values()

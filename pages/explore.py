@@ -44,7 +44,7 @@ if manifest.empty:
     st.stop()
 manifest = library.filtered(manifest)
 if manifest.empty:
-    st.info("No recording is both this and that. Take a filter away.")
+    st.info("No recording passes all of these filters. Take one away.")
     st.stop()
 view = st.segmented_control(
     "What to do with them",

@@ -1,5 +1,6 @@
 """Live: speak, and see the emotion in your voice change."""
 
+import os
 import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -284,7 +285,10 @@ elif listener:
 
 heard_by = listener.card if listener and listener.ended and listener.card else model.card
 st.caption(f"Heard by the model “{plain(heard_by.name)}”.")
+relayed = (
+    ", by way of a relay that its owner has named," if microphone.ice_servers(os.environ) else ""
+)
 st.caption(
-    ":material/lock: Your voice goes to the computer that runs Undertone and nowhere else. "
-    "It remembers ten seconds at a time, and no sound at all once you stop."
+    f":material/lock: Your voice goes to the computer that runs Undertone{relayed} and nowhere "
+    "else. It remembers ten seconds at a time, and no sound at all once you stop."
 )

@@ -23,6 +23,12 @@ from ser_core.speech import ACTIVITY_HOP, blocks, speech_activity, voice_activit
 
 SAMPLE_RATE = 16_000
 MOST_BYTES = 512_000_000  # of one recording
+# What is listened to in a folder; a glob or a table may name whatever it likes.
+SUFFIXES = frozenset(
+    ".3gp .aac .ac3 .aif .aifc .aiff .amr .ape .au .avi .caf .dsf .flac .flv .m4a .m4b .m4v .mka "
+    ".mkv .mov .mp2 .mp3 .mp4 .mpeg .mpg .oga .ogg .ogv .opus .sph .tta .voc .w64 .wav .wave .webm "
+    ".wma .wmv .wv".split()
+)
 
 # libsndfile is exact and fastest for what begins with these. MP3 is left to FFmpeg because
 # libsndfile's MP3 decoder writes to stderr, about sound files too.

@@ -298,7 +298,6 @@ def model_card(card: Card) -> str:
     )
     return f"""---
 license: {LICENCE_TAGS.get(card.licence, "other")}
-language: en
 pipeline_tag: audio-classification
 library_name: keras
 tags: [speech-emotion-recognition, onnx, undertone]
@@ -308,8 +307,8 @@ tags: [speech-emotion-recognition, onnx, undertone]
 
 {card.description}
 
-It tells apart {", ".join(card.labels)}: emotion as actors portray it in English, not what anyone
-feels. {card.parameters:,} parameters; made for Undertone.
+It tells apart {", ".join(card.labels)}: emotion as it sounds in the recordings that it
+learned from, not what anyone feels. {card.parameters:,} parameters; made for Undertone.
 
 ## Results
 
@@ -330,10 +329,11 @@ feels. {card.parameters:,} parameters; made for Undertone.
 
 ## Limits
 
-Trained on {speakers_in_words(training)} who act, in one language, and say a few set sentences.
-Expect much less on spontaneous speech, other languages, children, and noisy rooms. Not for
-decisions about people: in the European Union, inferring emotion at work or in education is
-prohibited (Regulation (EU) 2024/1689, Article 5(1)(f)).
+Trained on {speakers_in_words(training)}. What models of this kind learn from is mostly acted, by
+adults, in one language and a few set sentences: expect much less on spontaneous speech, other
+languages, children, and noisy rooms. Not for decisions about people: in the European Union,
+inferring emotion at work or in education is prohibited (Regulation (EU) 2024/1689, Article
+5(1)(f)).
 """
 
 

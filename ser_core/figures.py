@@ -78,7 +78,7 @@ def summarise(
     """Return a row for the model card: means of folds within a seed, mean and sd over seeds.
 
     The calibration error is that of all folds of a seed together: of the 300 clips of one fold,
-    answers that are calibrated perfectly would show one of 5 points or so by chance.
+    answers that are calibrated perfectly would show one of 6 or 7 points by chance.
 
     Args:
         recipe: the results'.

@@ -84,8 +84,10 @@ def quality(clip: "Clip", active: np.ndarray | None = None) -> Quality:
     speech_seconds = len(spoken) * speech.ACTIVITY_HOP / clip.sample_rate
     enough = speech_seconds >= LEAST_SPEECH
     clipped_fraction = _clipped_fraction(clip.samples)
-    signal_to_floor = np.mean(10 ** ((spoken - floor) / 10)) if voice else 1.0
-    snr_db = float(10 * np.log10(max(signal_to_floor - 1, 0.01)))
+    snr_db = 0.0
+    if voice:
+        signal_to_floor = np.mean(10 ** ((spoken - floor) / 10))
+        snr_db = float(10 * np.log10(max(signal_to_floor - 1, 0.01)))
     found = (
         (
             not enough,

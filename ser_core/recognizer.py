@@ -124,6 +124,9 @@ class Recognizer:
             clip: what to judge.
             on_batch: called as the work proceeds with the fraction that is done; whatever it
                 raises ends the work.
+
+        Raises:
+            UndertoneError: ONNX Runtime fails, or what tells speech is missing or damaged.
         """
         started = time.perf_counter()
         active = audio.voice_activity(clip.samples)
@@ -143,7 +146,11 @@ class Recognizer:
         )
 
     def predict_many(self, clips: Sequence[audio.Clip]) -> list[Prediction]:
-        """Predict many short clips in common batches; `seconds` is each one's share of the time."""
+        """Predict many short clips in common batches; `seconds` is each one's share of the time.
+
+        Raises:
+            UndertoneError: as `predict`.
+        """
         if not clips:
             return []
         started = time.perf_counter()

@@ -13,12 +13,6 @@ from pathlib import PurePath
 from ser_core import audio
 from ser_core.errors import UndertoneError
 
-# What is listened to in a folder; a glob or a table may name whatever it likes.
-SUFFIXES = frozenset(
-    ".3gp .aac .ac3 .aif .aifc .aiff .amr .ape .au .avi .caf .dsf .flac .flv .m4a .m4b .m4v .mka "
-    ".mkv .mov .mp2 .mp3 .mp4 .mpeg .mpg .oga .ogg .ogv .opus .sph .tta .voc .w64 .wav .wave .webm "
-    ".wma .wmv .wv".split()
-)
 _MOST_BYTES = audio.MOST_BYTES
 
 
@@ -190,7 +184,7 @@ def _is_recording(name: str, on_other: Callable[[], None]) -> bool:
     path = PurePath(name)
     if path.name.startswith("."):
         return False
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in audio.SUFFIXES:
         on_other()
         return False
     return True

@@ -190,8 +190,8 @@ def go_back(to: str) -> Choice:
         raise ShelfError("there is no model to go back to; choose one")
     if before != to:
         raise ShelfError(
-            f"somebody has chosen another model, before which it was “{before}” and not “{to}”; "
-            "choose one"
+            f"somebody has switched models meanwhile: the one before is “{before}” by now, not "
+            f"“{to}”; choose one"
         )
     activate(before)
     return _choose(Choice(before))
@@ -201,7 +201,8 @@ def rename(name: str, new: str) -> None:
     """Give a trained or imported model another name.
 
     Raises:
-        ShelfError: it came with Undertone, the new name cannot be one, or the shelf is locked.
+        ShelfError: it came with Undertone, the new name cannot be one, the shelf is locked, or a
+            training that goes on makes it or begins with it.
     """
     check_unlocked()
     run = _run_of(name)
@@ -222,7 +223,8 @@ def delete(name: str) -> None:
     """Delete a trained or imported model with all of its run, for good.
 
     Raises:
-        ShelfError: it came with Undertone, is in use, or the shelf is locked.
+        ShelfError: it came with Undertone, is in use, the shelf is locked, or a training that goes
+            on makes it or begins with it.
     """
     run = deletable(name)
     try:

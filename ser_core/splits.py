@@ -323,8 +323,8 @@ def _draw_speakers(manifest: pd.DataFrame, seed: int, count: int) -> list[str]:
     drawn = drawn[drawn.duplicated("corpus", keep="last")]
     if drawn.empty:
         raise UndertoneError(
-            "nobody can be kept apart to validate: of each corpus, there are recordings of one "
-            "speaker by name; add another speaker's, or divide by random-80-20"
+            "nobody can be kept apart to validate: each corpus names one speaker at most; add "
+            "another speaker's recordings, or divide by random-80-20"
         )
     if count > len(drawn):
         raise UndertoneError(

@@ -29,7 +29,8 @@ def answers(
 
     Returns:
         Under the manifest's index a column for each label, calibrated probabilities, and
-        `protocol`, under which they were measured: one of `splits.PROTOCOLS` or `UNSEEN_CORPUS`.
+        `protocol`, under which they were measured: one of `splits.PROTOCOLS`, of a
+        model's own test with its fold (`card.of_group`), or `UNSEEN_CORPUS`.
         Where no answer counts, or a recording cannot be read, NaN and an empty text.
     """
     labels = list(model.card.labels)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser_core import corpora
+from ser_core import audio, corpora
 from ser_core.corpora import install, own
 from tests.helpers import speech_like
 
@@ -58,7 +58,7 @@ def test_a_zip_of_it_is_the_same(classes, tmp_path):
     assert set(install.add("zipped", archive).manifest.emotion) == {"happy", "surprised"}
 
 
-@pytest.mark.parametrize("suffix", sorted(own.SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(audio.SUFFIXES))
 def test_a_zip_loses_no_recording_that_a_folder_keeps(suffix, tmp_path, data):
     recording = tmp_path / "mine" / "happy" / f"one{suffix}"
     recording.parent.mkdir(parents=True)

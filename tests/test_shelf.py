@@ -60,7 +60,7 @@ def test_a_choice_is_kept_and_undone(runs):
 def test_nobody_goes_back_to_another_model_than_they_were_told(runs):
     shelf.activate("mine")  # who did this is offered the way back to deep
     shelf.activate("swift")  # somebody else
-    with pytest.raises(shelf.ShelfError, match="before which it was “mine” and not “deep”"):
+    with pytest.raises(shelf.ShelfError, match="the one before is “mine” by now, not “deep”"):
         shelf.go_back("deep")
     assert shelf.active() == shelf.Choice("swift", before="mine")
     assert shelf.go_back("mine") == shelf.Choice("mine")

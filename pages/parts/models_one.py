@@ -180,9 +180,9 @@ def _about(model: Model) -> None:
         "Training": f"{duration(training.seconds)}{rounds}; recipe {plain(training.recipe)}, "
         f"seed {training.seed}",
         "Licence": plain(card.licence),
-        "Limits": "It hears emotion as actors portray it, not what anyone feels. Expect much less "
-        "of it in everyday speech, other languages, children's voices and noise. It is not for "
-        "decisions about people.",
+        "Limits": "It hears emotion as it sounds in these recordings, not what anyone feels. "
+        "Expect much less of it in everyday speech, other languages, children's voices and noise. "
+        "It is not for decisions about people.",
     }
     if training.pretrained:
         lines["Began with"] = plain(training.pretrained)

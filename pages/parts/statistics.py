@@ -43,7 +43,7 @@ def _counts(manifest: pd.DataFrame) -> None:
         key="statistics-sex",
         alt="Recordings by emotion and sex: " + _told(by_sex),
     )
-    both = ": the fainter part of a bar is of the second number" * (len(by_sex.columns) > 1)
+    both = ": the fainter part of a bar is the second number" * (len(by_sex.columns) > 1)
     left.caption(f"By emotion, and by the speaker's sex{both}.")
     by_speaker = inventory.table(manifest, "speaker")
     if manifest.corpus.nunique() == 1:  # the axis has little room
@@ -128,7 +128,7 @@ def _spread(measured: pd.DataFrame) -> None:
     with left:
         _boxes(measured, "seconds", "s", "Duration, silence at both ends left out.")
     with right:
-        _boxes(measured, "louder", "dB", "Loudness beside the same speaker's usual one.")
+        _boxes(measured, "louder", "dB", "Loudness, compared with the same speaker's usual one.")
     pitched = measured[measured.pitch.notna()]
     ends = tuple(np.percentile(pitched.pitch, (0, 100)) * (0.95, 1.05)) if len(pitched) else None
     columns = st.columns(2, gap="large")

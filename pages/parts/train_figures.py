@@ -92,8 +92,8 @@ def learning(events: Sequence[dict], *, best: int = 0) -> None:
     kept = f" The dashed line is round {best}, whose weights were kept." if best else ""
     fitted = " Dotted: the parabola that fits best." if fits else ""
     st.caption(
-        "Violet: others, kept aside to check it (validation). Orange: what it learns from, with "
-        f"its changes, as it learns; so orange may be worse.{kept}{fitted}"
+        "Violet: others, kept aside to check it (validation). Orange: what it learns from, "
+        f"changed copies included, scored while it learns; so orange may be worse.{kept}{fitted}"
     )
     if fits:
         rows = [

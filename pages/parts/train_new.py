@@ -23,7 +23,7 @@ from ser_core.wording import counted, duration, people
 
 _PEOPLE = "Keep some people aside"
 _FIFTH = "Keep a random fifth of the recordings aside"
-_NOTHING = "No test: learn from everybody"
+_NOTHING = "No test: learn from nearly everybody"
 _WHY = {
     _PEOPLE: "The honest way: it is tested on voices that it has never heard.",
     _FIFTH: "As most papers do: it is tested on new recordings of voices that it knows.",
@@ -256,7 +256,7 @@ def _test(loaded: Recipe, manifest: pd.DataFrame) -> tuple[str | None, int]:
     )
     if not fit:
         st.caption(
-            "People can be kept aside only where it is known how others do so: of complete copies "
+            "People can be kept aside only as published tests do it, which takes a complete copy "
             "of RAVDESS, SAVEE, TESS or CREMA-D."
         )
     if way == _NOTHING:

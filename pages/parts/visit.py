@@ -45,7 +45,10 @@ def listing(shown: str) -> None:
         with st.container(horizontal=True):
             downloads("undertone", csv=kept.to_csv(entries), json=kept.to_json(entries))
             st.button("Clear", icon=":material/delete:", on_click=forget)
-        st.caption("All of this is in memory only, and gone soon after you close the page.")
+        st.caption(
+            "The latest 50 recordings, or fewer if they are long; in memory only, and gone soon "
+            "after you close the page."
+        )
 
 
 def _row(key: str, entry: Entry, shown: str) -> None:

@@ -57,13 +57,12 @@ def choice(model: Recognizer) -> None:
 
 def _wanted() -> bool:
     return st.toggle(
-        "With your voice",
+        "Allow for your voice",
         value=True,
         key=_WANTED,
         persist_state="session",
-        help="Allows for the voice that is known, in an answer, over time and on the Live page; "
-        "the list of this visit and comparisons do without. Switch it off where somebody else "
-        "speaks.",
+        help="Answers, timelines and the Live page are corrected for the voice that is known; the "
+        "list of this visit and comparisons are not. Switch it off where somebody else speaks.",
     )
 
 
@@ -88,7 +87,10 @@ def profiles() -> None:
                 _unknown()
         except UndertoneError as error:
             st.error(sorry(error))
-        st.caption("A profile is numbers, no sound; it is kept in memory until you leave the page.")
+        st.caption(
+            "A profile is numbers, no sound; it is in memory only, and gone soon after you close "
+            "the page."
+        )
 
 
 def _gain() -> str:
@@ -105,7 +107,9 @@ def _gain() -> str:
 
 def _known() -> None:
     voice = st.session_state.voice
-    st.success(f"A voice is known from {voice.clips} clips’ worth.", icon=":material/check:")
+    st.success(
+        f"A voice is known from what amounts to {voice.clips} clips.", icon=":material/check:"
+    )
     with st.container(horizontal=True):
         st.download_button(
             "Keep it as a file",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser_core import emotions
+from ser_core import audio, emotions
 from ser_core.corpora.errors import CorpusError
 from ser_core.corpora.utterance import Utterance
 from ser_core.errors import UndertoneError
@@ -14,9 +14,8 @@ from ser_core.errors import UndertoneError
 # As a folder, in a speaker's name and in `corpus = "ravdess+mine"`.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 TABLES = ("manifest.csv", "manifest.parquet")
-SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".webm", ".mp4"}
 # With what describes them; a corpus needs nothing else, so that nothing else is copied or unpacked.
-KEPT = SUFFIXES | {".csv", ".parquet", ".txt"}
+KEPT = audio.SUFFIXES | {".csv", ".parquet", ".txt"}
 SECONDS = (0.1, 7200.0)
 
 _SEXES = {"f": "female", "female": "female", "woman": "female"}
@@ -44,7 +43,7 @@ def utterances(name: str, root: Path) -> Iterator[Utterance | Path]:
             yield _utterance(name, root, row.path, row.emotion, row.speaker, row.sex, row.language)
         return
     for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+        if path.suffix.lower() in audio.SUFFIXES and not path.name.startswith("."):
             folders = reversed(path.relative_to(root).parts[:-1])
             emotion = next(filter(None, map(_emotion, folders)), None)
             yield _utterance(name, root, path, emotion) if emotion else path

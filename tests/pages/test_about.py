@@ -41,6 +41,21 @@ def test_about_says(about, said):
     assert said in words(about.run())
 
 
+def test_of_a_model_from_own_recordings_nothing_is_said_of_actors(about, monkeypatch):
+    real = bundle.read_card
+
+    def own(folder):
+        card = real(folder)
+        return dataclasses.replace(
+            card, training=dataclasses.replace(card.training, corpora={"mine": "unknown"})
+        )
+
+    monkeypatch.setattr(bundle, "read_card", own)
+    said = words(about.run())
+    assert "how emotion sounds in what it learned from" in said
+    assert not any(word in said for word in ("learned from actors", "professional actors"))
+
+
 def test_results_name_their_protocol(about, monkeypatch):
     real = bundle.read_card
     rows = (row("ravdess-5fold"), row("random-80-20"))

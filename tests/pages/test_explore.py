@@ -144,7 +144,7 @@ def test_counts_follow_the_filters(explore, toy_ravdess):
     assert "**64** of 64 recordings" in said(app)
     choose(app, "filter-sex", ["female"])
     choose(app, "filter-speaker", ["ravdess-01"])
-    assert not app.exception and "No recording is both" in app.info[0].value
+    assert not app.exception and "No recording passes all" in app.info[0].value
 
 
 def test_a_chosen_clip_is_shown_with_an_answer_by_a_model_that_never_heard_the_speaker(

@@ -175,7 +175,7 @@ def test_a_voice_that_is_known_is_allowed_for(page, browser, runs):
     page.session_state.voice = profile.get_to_know(far, model)
     press(page.run(), "Start listening")
     (choice,) = page.toggle
-    assert choice.label == "With your voice" and choice.value
+    assert choice.label == "Allow for your voice" and choice.value
     known = page.session_state.listener.moments[-1].probabilities
     page.toggle[0].set_value(False)
     press(press(page, "Stop"), "Start again")

@@ -104,7 +104,7 @@ def test_one_model_is_shown_whole(runs, page):
     assert "Is one really better?" not in words
     assert button(page, "In use").disabled
     assert not {"Rename it", "Delete it"} & set(labels(page)), "shipped models stay"
-    assert "CC BY\\-NC\\-SA 4\\.0" in words and "actors portray" in words
+    assert "CC BY\\-NC\\-SA 4\\.0" in words and "as it sounds in these recordings" in words
     facts = {metric.label: metric.value for metric in page.metric}
     assert facts["Weights"] == "827,913" and facts["Answers in"].endswith(" ms")
     assert "This is the fastest" in words and "A training goes on" not in words

@@ -36,7 +36,7 @@ def button(app, label):
 
 def test_a_voice_is_got_to_know_used_kept_and_forgotten(heard):
     app = heard
-    assert "With your voice" not in said(app)
+    assert "Allow for your voice" not in said(app)
     assert button(app, "Get to know this voice").disabled
     clips = app.multiselect[0]
     assert len(clips.options) == 3
@@ -44,12 +44,12 @@ def test_a_voice_is_got_to_know_used_kept_and_forgotten(heard):
         clips.select(option)
     app.run()
     button(app, "Get to know this voice").click().run()
-    assert "known from 3 clips" in said(app)
-    assert "With your voice" in said(app)
+    assert "amounts to 3 clips" in said(app)
+    assert "Allow for your voice" in said(app)
     voice = app.session_state.voice
     assert voice.clips == 3
     app.pills[0].select(TITLES[3]).run()
-    assert "With your voice" in said(app), "also for what is heard next"
+    assert "Allow for your voice" in said(app), "also for what is heard next"
     with_it = app.header[0].value, alt(app)
     assert "Without it: " in said(app)
     app.toggle[0].set_value(False).run()
@@ -58,7 +58,7 @@ def test_a_voice_is_got_to_know_used_kept_and_forgotten(heard):
     app.toggle[0].set_value(True).run()
     assert (app.header[0].value, alt(app)) == with_it
     button(app, "Forget it").click().run()
-    assert "With your voice" not in said(app)
+    assert "Allow for your voice" not in said(app)
     assert not app.exception
 
 
@@ -70,7 +70,7 @@ def some_voice() -> profile.Voice:
 def test_a_profile_that_was_kept_is_used_again(heard):
     voice = some_voice()
     heard.file_uploader[1].upload("mine.json", profile.to_json(voice).encode()).run()
-    assert "known from 4 clips" in said(heard)
+    assert "amounts to 4 clips" in said(heard)
     assert heard.session_state.voice == voice
 
 
