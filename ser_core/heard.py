@@ -69,7 +69,8 @@ def outputs(
 
 
 def _file(model: Bundle) -> Path:
-    return cache_dir() / _CACHE / f"{model.card.files['model.onnx'][:16]}.npz"
+    weights = model.card.files["model.onnx"][:16]
+    return cache_dir() / _CACHE / f"{weights}-{model.card.temperature:.6f}.npz"
 
 
 def can_hear(model: Bundle, manifest: pd.DataFrame) -> np.ndarray:

@@ -133,6 +133,39 @@ def test_any_bytes_are_a_card_or_a_sentence(tmp_path_factory, content):
         bundle.read_card(folder)
 
 
+def test_a_bundle_that_cannot_take_its_place_leaves_the_former_one(tmp_path, monkeypatch):
+    made, folder = tmp_path / "made", tmp_path / "own"
+    for each in (made, folder):
+        each.mkdir()
+        (each / each.name).touch()
+    real = Path.rename
+
+    def fails(path, target):
+        if path == made:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(OSError, match="No space left"):
+        bundle._replace(made, folder)
+    assert (folder / "own").exists()
+
+
+def test_an_export_that_answers_otherwise_is_no_bundle(toy_run, tmp_path, monkeypatch):
+    import keras
+
+    model = keras.models.load_model(toy_run / "model" / "model.keras", compile=False)
+    loaded, real = bundle.load(toy_run / "model"), bundle.Bundle.run
+
+    def otherwise(self, windows):
+        return {name: values + 0.01 for name, values in real(self, windows).items()}
+
+    monkeypatch.setattr(bundle.Bundle, "run", otherwise)
+    with pytest.raises(bundle.BundleError, match="differ from the Keras model's by 0.01"):
+        bundle.save(model, loaded.card, tmp_path / "own", population=loaded.space.population)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_bundle_that_cannot_take_its_place_says_why(toy_run, tmp_path, monkeypatch):
     import keras
 

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 import soundfile
+import typer
 
 from ser_core import audio, cli, shelf
 from ser_core.locations import find_model
@@ -80,6 +81,12 @@ def test_deleting_asks_first(run, monkeypatch):
     code, out, err = run("models", "delete", "mine")
     assert code == 2 and "--yes" in err and "mine" in shelf.models()
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+
+    def no(*arguments, **options):
+        raise typer.Abort
+
+    monkeypatch.setattr("typer.confirm", no)
+    assert run("models", "delete", "mine")[0] != 0 and "mine" in shelf.models()
     monkeypatch.setattr("typer.confirm", lambda *arguments, **options: True)
     code, out, _ = run("models", "delete", "mine")
     assert code == 0 and out == "mine is deleted\n" and "mine" not in shelf.models()

@@ -96,7 +96,16 @@ def test_cross_validation_measures_keeps_and_summarises(tmp_path):
     ]
     together = figures.summarise(loaded, "random-80-20", manifest, folds_of_one, "command")
     assert together.ece == pytest.approx(results[0].ece, abs=1e-3), "of all folds together"
-    assert row.uar == pytest.approx(np.mean([result.uar for result in results]))
+    for score in ("uar", "accuracy", "macro_f1", "coverage"):
+        assert getattr(row, score) == pytest.approx(np.mean([getattr(r, score) for r in results]))
+    unsure = [dataclasses.replace(results[0], coverage=c, selective_accuracy=c) for c in (0.2, 0.8)]
+    sparing = figures.summarise(loaded, "random-80-20", manifest, unsure, "command")
+    assert (sparing.coverage, sparing.selective_accuracy) == pytest.approx((0.5, 0.68)), "by answer"
+    probabilities = np.array([[0.9, 0.1, 0, 0], [0.6, 0.4, 0, 0], [0.55, 0.45, 0, 0]])
+    three = manifest.iloc[:3].assign(emotion=["neutral", "happy", "happy"])
+    scores = figures.scores_of(loaded, three, probabilities, threshold=0.58)
+    assert scores["coverage"] == pytest.approx(2 / 3)
+    assert scores["selective_accuracy"] == pytest.approx(1 / 2)
     assert row.corpus == "ravdess"
     both = dataclasses.replace(loaded.data, corpus="tess+ravdess")
     others = manifest.assign(corpus="tess", id="tess/" + manifest.id)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,12 +45,24 @@ def test_a_recording_is_heard_once(model, manifest, monkeypatch):
     np.testing.assert_array_equal(again.probabilities, first.probabilities)
 
 
-def test_another_model_has_its_own_answers(model, manifest, toy_run):
-    other = bundle.load(toy_run / "model")
-    heard.outputs(model, manifest)
-    found = heard.outputs(other, manifest)
-    assert found.embedding.shape == (10, len(other.space.population))
-    assert found.probabilities.shape == (10, len(other.card.labels))
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": 9.0},
+        {"files": {"model.onnx": "another training of the same network"}},
+    ],
+)
+def test_another_model_has_its_own_answers(model, manifest, monkeypatch, change):
+    first = heard.outputs(model, manifest.iloc[:4])
+    real, calls = bundle.Bundle.run, []
+    monkeypatch.setattr(
+        bundle.Bundle, "run", lambda self, values: calls.append(1) or real(self, values)
+    )
+    other = dataclasses.replace(model, card=dataclasses.replace(model.card, **change))
+    found = heard.outputs(other, manifest.iloc[:4])
+    assert calls, "nobody else's answers are taken for its own"
+    same = np.allclose(found.probabilities, first.probabilities)
+    assert same == ("temperature" not in change)
 
 
 def test_what_cannot_be_read_is_nan(model, manifest, tmp_path):

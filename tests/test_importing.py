@@ -128,6 +128,14 @@ def test_an_import_that_is_killed_leaves_nothing_behind(runs, tmp_path, monkeypa
     assert list(runs.iterdir()) == []
 
 
+def test_a_strangers_model_is_looked_at_with_a_limit_of_memory(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(importing.apart, "STRANGERS_MEMORY", 50_000_000)
+    with zipped(SWIFT, tmp_path / "x.zip").open("rb") as file:
+        with pytest.raises(UndertoneError, match="it failed"):
+            importing.take_in_apart(file, "x.zip")
+    assert list(runs.iterdir()) == []
+
+
 def test_a_toy_that_was_trained_here_comes_in(runs, toy_run, tmp_path):
     assert importing.take_in(zipped(toy_run / "model", tmp_path / "x.zip"), name="toy") == "toy"
 

@@ -64,6 +64,24 @@ def test_answers_are_right_by_the_same_labels_as_everything_else(tmp_path):
     assert score.report.accuracy == score.selective_accuracy == score.answered == 1.0
 
 
+@pytest.mark.parametrize(("threshold", "answered", "right"), [(0.0, 1.0, 1.0), (1.1, 0.0, None)])
+def test_what_is_not_sure_enough_is_no_answer(tmp_path, threshold, answered, right):
+    listener = Recognizer.from_name("swift")
+    path = tmp_path / "talk.wav"
+    soundfile.write(path, speech_like(2.0), audio.SAMPLE_RATE)
+    heard = listener.predict(audio.read(path))
+    listener.card = dataclasses.replace(listener.card, threshold=threshold)
+    manifest = pd.DataFrame({"path": [path], "speaker": [""], "emotion": [heard.label]})
+    (score,) = scoring.score(listener, manifest)
+    assert (score.answered, score.selective_accuracy) == (answered, right)
+
+
+def test_a_voice_is_known_from_recordings_of_one_person():
+    manifest = pd.DataFrame({"path": ["a.wav"] * 9, "speaker": [""] * 9, "emotion": "happy"})
+    with pytest.raises(UndertoneError, match="know whose"):
+        scoring.score(Recognizer.from_name("swift"), manifest, voices=[8])
+
+
 def test_who_has_too_few_other_clips_that_could_be_judged_is_left_out_of_known_voices(tmp_path):
     silent = np.zeros(32_000)
     rows = []

@@ -35,6 +35,18 @@ class Visit:
         self.ended = True
 
 
+def test_after_an_error_visits_are_still_let_go(monkeypatch):
+    outcomes = iter([RuntimeError("one visit cannot"), asyncio.CancelledError()])
+
+    def let_go():
+        raise next(outcomes)
+
+    monkeypatch.setattr(server, "let_go", let_go)
+    monkeypatch.setattr(server, "TIDYING", 0)
+    with pytest.raises(asyncio.CancelledError):  # by the second attempt, not by the first
+        asyncio.run(server.forget())
+
+
 @pytest.mark.parametrize("anybody", [True, False])
 def test_a_visit_that_is_over_is_let_go_though_no_other_ends(monkeypatch, anybody):
     over, kept = Visit("over"), Visit("kept")

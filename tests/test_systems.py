@@ -1,5 +1,6 @@
 """Every shipped recipe, trained for one epoch on the toy corpus."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from ser_core import (
     bundle,
     classical,
     dataset,
+    fitted,
     fitting,
     folds,
     jobs,
@@ -168,6 +170,30 @@ def test_a_baseline_is_the_same_under_a_seed(name):
     )
     np.testing.assert_array_equal(one, same)
     assert (one != other).any() == (name == "random-forest"), "nothing else draws by chance"
+
+
+@pytest.mark.parametrize("name", ["svm", "swift"])
+def test_nothing_is_fitted_on_those_who_are_tested(name, tmp_path):
+    loaded = recipe.load(name, SMALL)
+    data = dataset.load(loaded)
+    split = splits.split(data.manifest, "random-80-20", 0, seed=0, validation_speakers=2)
+    tested = np.isin(data.features.clip, split.test)
+    values, truth = data.features.values.copy(), data.truth.copy()
+    values[tested], truth[split.test] = values[~tested].mean(axis=0), 0
+    others = dataclasses.replace(
+        data, truth=truth, features=dataclasses.replace(data.features, values=values)
+    )
+    one, other = (
+        fitted.fit(loaded, each, split, seed=0, folder=tmp_path / str(number))
+        for number, each in enumerate((data, others))
+    )
+    assert (one.temperature, one.selective, one.validation) == (
+        other.temperature,
+        other.selective,
+        other.validation,
+    )
+    some = data.features.values[tested]
+    np.testing.assert_array_equal(one.outputs(some)["logits"], other.outputs(some)["logits"])
 
 
 @pytest.mark.parametrize("name", BASELINES)

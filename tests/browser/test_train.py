@@ -143,7 +143,11 @@ def test_a_training_outlives_tab_and_server(browser, places, playwright):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_page_is_wider_than_the_window(browser, url, width):
     page = open_page(browser, f"{url}/train", viewport={"width": width, "height": 900})
-    for view in ("New training", "Known or new voices", "Results"):
+    assert beyond_the_edge(page) == 0
+    known = page.get_by_text("Most published figures come from a random split")
+    for view, count in (("Known or new voices", 1), ("Results", 0)):
         page.get_by_text(view, exact=True).click()
+        expect(known).to_have_count(count)
+        expect(page.get_by_role("button", name="Start training")).to_have_count(0)
         settle(page)
         assert beyond_the_edge(page) == 0

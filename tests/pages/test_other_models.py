@@ -64,8 +64,9 @@ def test_every_page_opens(served, unopened, page):
     assert not app.exception and not app.error
 
 
-@pytest.mark.parametrize("view", ["Browse", "Compare", "Statistics", "Map", "Game"])
+@pytest.mark.parametrize("view", ["Browse", "Compare", "Stats", "Map", "Game"])
 def test_recordings_can_be_explored(served, unopened, view):
     app = unopened.switch_page("pages/explore.py").run()
     app.segmented_control(key="explore-view").set_value(view).run()
+    assert app.session_state["explore-view"] == view, "there is such a view"
     assert not app.exception and not app.error
