@@ -183,19 +183,38 @@ def command(
     return shlex.join(words)
 
 
-def document(recipe: Recipe, rows: list[Evaluation], results: list[FoldResult]) -> dict:
+def document(
+    recipe: Recipe,
+    rows: list[Evaluation],
+    results: list[FoldResult],
+    known: Sequence[list[FoldResult]] = (),
+) -> dict:
     """Return what `crossval --json` prints: the rows, the folds, no single predictions.
 
     Args:
         recipe: what was trained.
         rows: of the protocol, and of those with a known voice.
         results: the folds.
+        known: the same with a known voice, for each of those rows.
     """
     folds = [asdict(result) for result in results]
     for fold in folds:
         del fold["predictions"]
     summary, *voices = map(asdict, rows)
-    return {"recipe": recipe.digest, "summary": summary, "voices": voices, "folds": folds}
+    return {
+        "recipe": recipe.digest,
+        "summary": summary,
+        "voices": voices,
+        "folds": folds,
+        "voice_folds": [
+            {"protocol": row.protocol} | {name: getattr(result, name) for name in _TOLD}
+            for row, of_row in zip(rows[1:], known, strict=False)
+            for result in of_row
+        ],
+    }
+
+
+_TOLD = ("seed", "fold", "n", "uar", "accuracy", "ece")  # of a fold with a known voice
 
 
 def read_evaluations(path: Path, recipe: Recipe) -> tuple[Evaluation, ...]:

@@ -130,7 +130,10 @@ def test_cross_validation_measures_keeps_and_summarises(tmp_path):
     assert row.uar_sd == pytest.approx(np.std([result.uar for result in results], ddof=1))
     path = tmp_path / "document.json"
     voice = dataclasses.replace(row, protocol="random-80-20+voice(2)")
-    path.write_text(json.dumps(crossval.document(loaded, [row, voice], results)))
+    document = crossval.document(loaded, [row, voice], results, [results])
+    known = [(each["protocol"], each["seed"], each["uar"]) for each in document["voice_folds"]]
+    assert known == [(voice.protocol, result.seed, result.uar) for result in results]
+    path.write_text(json.dumps(document))
     assert crossval.read_evaluations(path, loaded) == (row, voice)
     with pytest.raises(ValueError, match="another recipe"):
         crossval.read_evaluations(path, recipe.load("swift"))

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from ser_core import bundle, cli, heldout, recipe, splits, teacher, warm_start
-from ser_core.card import headline, results_table
+from ser_core.card import headline, results_table, with_voice
 from ser_core.errors import UndertoneError
 from ser_core.locations import MODELS, find_model
 from tests.helpers import ROOT
@@ -68,6 +68,24 @@ def test_what_is_said_of_calibration_was_measured():
         measured = json.loads((RESULTS / f"{name}-ravdess-5fold.json").read_text())
         hours.append(sum(fold["seconds"] for fold in measured["folds"]) / 3600)
     assert f"{hours[0]:.1f} h of fitting for `deep`, the five {hours[1]:.1f} h for `swift`" in said
+
+
+def test_what_is_said_of_other_corpora_was_measured():
+    from benchmarks.common import RESULTS
+
+    measured = json.loads((RESULTS / "deep-cross-corpus.json").read_text())
+    known = [0, 1, 2, 4, 8, 16]
+    protocols = [with_voice("cross-corpus", clips) if clips else "cross-corpus" for clips in known]
+    folds = [*({"protocol": "cross-corpus"} | fold for fold in measured["folds"])]
+    folds += measured["voice_folds"]
+    for fold, corpus in enumerate(("RAVDESS", "TESS", "CREMA-D, guessed", "SAVEE")):
+        of_corpus = {each["protocol"]: each for each in folds if each["fold"] == fold}
+        figures = [of_corpus[name] for name in protocols]
+        cells = [f"{100 * each['uar']:.1f} ({100 * each['ece']:.0f})" for each in figures]
+        assert f"| {corpus} | {figures[0]['n']:,} | {' | '.join(cells)} |" in README
+    rows = {row["protocol"]: row for row in (measured["summary"], *measured["voices"])}
+    means = " | ".join(f"{100 * rows[name]['uar']:.1f}" for name in protocols)
+    assert f"| mean |  | {means} |" in README
 
 
 def test_what_is_said_of_three_seeds_was_measured():

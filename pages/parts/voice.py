@@ -78,7 +78,7 @@ def profiles() -> None:
             "Every voice sounds a little sad, angry or calm to a model that has never met it. "
             f"Give it {profile.FEWEST} to {profile.MOST} clips of one person, whatever is said in "
             f"them, best one in each mood, or a long recording, {_LONG} seconds of speech or more "
-            "in changing moods, and it allows for that." + _gain()
+            "in changing moods, and it allows for that, and for the microphone." + _gain()
         )
         try:
             if "voice" in st.session_state:

@@ -212,12 +212,12 @@ def crossval(
         recipe, protocol, seeds, voices=known_from, robustness=robustness, settings=settings
     )
     rows = [figures.summarise(loaded, protocol, data.manifest, results, command)]
-    for clips in known_from:
-        known = fold_results.with_voice(loaded, results, folder, clips=clips)
+    known = [fold_results.with_voice(loaded, results, folder, clips=k) for k in known_from]
+    for clips, found in zip(known_from, known, strict=True):
         named = with_voice(protocol, clips)
-        rows.append(figures.summarise(loaded, named, data.manifest, known, command))
+        rows.append(figures.summarise(loaded, named, data.manifest, found, command))
     if as_json:
-        print_json(protocols.document(loaded, rows, results))
+        print_json(protocols.document(loaded, rows, results, known))
         return
     for row in rows:
         print(f"{loaded.name}, {_in_words(row)}")
