@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import io
 import json
@@ -6,6 +7,7 @@ import shutil
 import stat
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -561,3 +563,32 @@ def test_other_networks_of_ours_pass(tmp_path, build):
 
 def test_pandas_reads_what_was_checked(copy):
     assert isinstance(heldout.read(copy), pd.DataFrame)
+
+
+def test_too_many_arrays_are_refused(tmp_path):
+    np.savez(tmp_path / "voice.npz", **{f"a{number}": np.zeros(1) for number in range(17)})
+    with pytest.raises(UndertoneError, match="voice.npz holds more than it should"):
+        inspection.check_arrays(tmp_path / "voice.npz")
+
+
+@pytest.mark.parametrize(
+    ("answers", "says"),
+    [
+        ({"logits": np.zeros((32, 8), np.float32)}, None),
+        ({"logits": np.zeros((32, 8), np.float64)}, "no number"),
+        ({"logits": np.full((32, 8), np.nan, np.float32)}, "no number"),
+        ({"logits": np.zeros((32, 9), np.float32)}, "'logits' of an unexpected shape"),
+        ({"embedding": np.zeros((32, 100_001), np.float32)}, "'embedding' of an unexpected"),
+        ({"attention": np.zeros((32, 189), np.float32)}, "'attention' of an unexpected shape"),
+        ({"logits": np.zeros((31, 8), np.float32)}, "unexpected shape"),
+        ({"else": np.zeros((32, 1), np.float32)}, "'else' of an unexpected shape"),
+    ],
+)
+def test_answers_of_another_shape_are_refused(answers, says):
+    def run(windows):
+        return {name: values[: len(windows)] for name, values in answers.items()}
+
+    loaded = SimpleNamespace(card=bundle.read_card(SWIFT), run=run)
+    refusal = pytest.raises(UndertoneError, match=says) if says else contextlib.nullcontext()
+    with refusal:
+        inspection.try_out(loaded)
