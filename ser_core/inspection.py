@@ -221,6 +221,8 @@ def check_arrays(path: Path) -> None:
             raise BundleError(f"{path.name} holds more than it should")
         with np.load(path, allow_pickle=False) as stored:
             finite = all(np.isfinite(stored[name]).all() for name in stored.files)
+    except BundleError:
+        raise
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, TypeError, ValueError):
         raise BundleError(f"{path.name} holds something else than numbers") from None
     if not finite:
