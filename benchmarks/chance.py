@@ -15,10 +15,11 @@ DRAWS = 200
 
 
 def errors(table: pd.DataFrame) -> np.ndarray:
-    """Return calibration errors `(2, 2)`, the mean over seeds.
+    """Return calibration errors `(2, 2)` under a table's first protocol, the mean over seeds.
 
     Those of a run's answers together and by fold; as it is and by chance.
     """
+    table = table[table.protocol == table.protocol.iloc[0]]
     return np.mean([_of_run(run) for _, run in table.groupby("seed")], axis=0)
 
 
