@@ -110,6 +110,7 @@ def launch(
         "--disable-component-update",
         "--disable-sync",
         "--no-first-run",
+        "--font-render-hinting=none",  # or the headless shell sets words wider than screens do
     ]
     if microphone:
         arguments += [
