@@ -52,14 +52,12 @@ elif card.evaluation:
         "tell”."
     )
     on_actors = (
-        "Measured on professional actors in a studio, most of whom speak North American English, "
-        "about whom people are right 2 times in 3 (67%, as printed by Luna-Jiménez et al.). "
+        "Measured on people who act in a studio, most of them in North American English; of "
+        "RAVDESS, people are right about 2 times in 3 (67%, as printed by Luna-Jiménez et al.). "
     )
     st.markdown(
-        on_actors
-        * acted
-        + "Believe the rows about unseen speakers: a model that met the test's voices in training "
-        "looks far better than it is. Guessing would be right 1 time in "
+        f"{on_actors if acted else ''}Believe the rows about unseen speakers: a model that met the "
+        "test's voices in training looks far better than it is. Guessing would be right 1 time in "
         f"{len(card.labels)}."
     )
     if (unseen := headline(card)) and unseen.recall:
@@ -86,12 +84,11 @@ else:
     st.markdown("This model has not been tested, so its answers deserve no trust yet.")
 
 st.header("Where it fails", anchor=False)
+taught_by = "It learned from adults who act, in English, and say a few set sentences."
 st.markdown(
     "- Everyday speech. Actors exaggerate, and people mostly do not.\n"
     "- Other languages, accents and cultures, and the voices of children and old people. "
-    + "It learned from adults who act, in English, and say a few set sentences."
-    * acted
-    + "\n"
+    f"{taught_by if acted else ''}\n"
     "- Rooms, microphones and people unlike those it learned from, even when they act. Undertone's "
     "model “deep”, trained without the corpus in question, recognised 51% of RAVDESS, 48% of "
     "SAVEE, 46% of TESS and 32% of CREMA-D, the last guessed from spectrograms (*cross-corpus*, "

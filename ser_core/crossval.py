@@ -187,7 +187,7 @@ def document(
     recipe: Recipe,
     rows: list[Evaluation],
     results: list[FoldResult],
-    known: Sequence[list[FoldResult]] = (),
+    known: Sequence[list[FoldResult]],
 ) -> dict:
     """Return what `crossval --json` prints: the rows, the folds, no single predictions.
 
@@ -208,7 +208,7 @@ def document(
         "folds": folds,
         "voice_folds": [
             {"protocol": row.protocol} | {name: getattr(result, name) for name in _TOLD}
-            for row, of_row in zip(rows[1:], known, strict=False)
+            for row, of_row in zip(rows[1:], known, strict=True)
             for result in of_row
         ],
     }

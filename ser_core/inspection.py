@@ -19,7 +19,6 @@ from ser_core import bundle
 from ser_core.bundle import HELDOUT, BundleError
 from ser_core.card import GROUP, VOICE, Card, base_of
 from ser_core.emotions import EMOTIONS
-from ser_core.errors import UndertoneError
 
 # What may be in a model folder.
 NAMES = {*bundle.FILES, HELDOUT, "card.json"}
@@ -124,9 +123,9 @@ def check_keras(path: Path, card: Card) -> None:
             config = json.loads(opened.read("config.json"))
             with opened.open("model.weights.h5") as weights:
                 count = _weights(weights)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, ValueError) as error:
-        if isinstance(error, UndertoneError):
-            raise
+    except BundleError:
+        raise
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, ValueError):
         raise BundleError("model.keras is damaged") from None
     for table in _tables(config):
         if "class_name" in table:

@@ -156,7 +156,7 @@ def test_the_robustness_of_seed_0_is_measured_when_it_is_asked_for(tmp_path):
     assert [each.condition for each in row.robustness] == [each.name for each in CONDITIONS]
     assert row.robustness == results[0].robustness
     path = tmp_path / "document.json"
-    path.write_text(json.dumps(crossval.document(loaded, [row], results)))
+    path.write_text(json.dumps(crossval.document(loaded, [row], results, [])))
     assert crossval.read_evaluations(path, loaded) == (row,)
     with pytest.raises(ValueError, match="svm is a baseline"):
         crossval.crossval(

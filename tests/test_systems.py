@@ -172,16 +172,27 @@ def test_a_baseline_is_the_same_under_a_seed(name):
     assert (one != other).any() == (name == "random-forest"), "nothing else draws by chance"
 
 
-@pytest.mark.parametrize("name", ["svm", "swift"])
-def test_nothing_is_fitted_on_those_who_are_tested(name, tmp_path):
-    loaded = recipe.load(name, SMALL)
+@pytest.mark.parametrize(("name", "refit"), [("svm", False), ("swift", True)])
+def test_nothing_is_fitted_on_those_who_are_tested(name, refit, tmp_path):
+    loaded = recipe.load(name, [*SMALL, f"training.refit={str(refit).lower()}"])
     data = dataset.load(loaded)
     split = splits.split(data.manifest, "random-80-20", 0, seed=0, validation_speakers=2)
-    tested = np.isin(data.features.clip, split.test)
-    values, truth = data.features.values.copy(), data.truth.copy()
-    values[tested], truth[split.test] = values[~tested].mean(axis=0), 0
+
+    def scrambled(features):
+        values, whose = features.values.copy(), np.isin(features.clip, split.test)
+        values[whose] = values[~whose].mean(axis=0)
+        return dataclasses.replace(features, values=values)
+
+    truth, heard = data.truth.copy(), None if data.heard is None else data.heard.copy()
+    truth[split.test] = 0
+    if heard is not None:
+        heard[split.test] = 0
     others = dataclasses.replace(
-        data, truth=truth, features=dataclasses.replace(data.features, values=values)
+        data,
+        truth=truth,
+        features=scrambled(data.features),
+        varied=tuple(map(scrambled, data.varied)),
+        heard=heard,
     )
     one, other = (
         fitted.fit(loaded, each, split, seed=0, folder=tmp_path / str(number))
@@ -192,7 +203,7 @@ def test_nothing_is_fitted_on_those_who_are_tested(name, tmp_path):
         other.selective,
         other.validation,
     )
-    some = data.features.values[tested]
+    some = data.features.values[np.isin(data.features.clip, split.test)]
     np.testing.assert_array_equal(one.outputs(some)["logits"], other.outputs(some)["logits"])
 
 

@@ -55,15 +55,11 @@ def scan(name: str, root: Path | None = None) -> Scan:
     """
     root = corpus_dir(name) if root is None else Path(root)
     if not root.is_dir():
-        known = name in CORPORA and CORPORA[name].SOURCES
-        how = (
-            f"fetch it with `data get {name}`"
-            if known
-            else f"bring it with `data add {name} FOLDER`"
-        )
+        can_be_fetched = name in CORPORA and CORPORA[name].SOURCES
+        order = f"get {name}" if can_be_fetched else f"add {name} FOLDER"
         raise CorpusError(
-            f"there is no folder {root} for the corpus '{name}'; {how} (python -m ser_core), "
-            "unpack it there, or set SER_DATA_DIR"
+            f"there is no folder {root} for the corpus '{name}'; bring it here with "
+            f"`python -m ser_core data {order}`, unpack it there, or set SER_DATA_DIR"
         )
     found = look(name, root)
     if name in CORPORA and _unpack_waiting(CORPORA[name], root, set(found.manifest.id)):
