@@ -75,6 +75,11 @@ def test_predict_knows_a_voice(run, talk_file, tmp_path):
     assert sum(known["probabilities"].values()) == pytest.approx(1, abs=1e-3)
 
 
+def test_a_voice_that_cannot_be_read_is_refused_by_its_name(run, talk_file):
+    code, _, err = run("predict", talk_file, "--voice", "/proc/self/mem")
+    assert code == 2 and "'/proc/self/mem' cannot be read (Input/output error)" in err
+
+
 def test_predict_speaks_to_people(run, talk_file):
     code, out, _ = run("predict", talk_file, "--timeline")
     assert code == 0 and str(talk_file) in out and "%" in out and "0:00" in out
@@ -144,7 +149,6 @@ def test_one_bad_file_does_not_spoil_the_others(run, talk_file, tmp_path):
         ["train", "swift", "--set", "training.epochs=0"],
         ["crossval", "swift", "--protocol", "guess"],
         ["crossval", "swift"],
-        ["predict", "nowhere.wav", "--voice", "/proc/self/mem"],
         ["train", "swift", "--fold", "2"],
         ["evaluate", "--corpus", "ravdess", "--fold", "2"],
         ["evaluate"],
@@ -279,8 +283,9 @@ def test_data_add_makes_a_corpus_that_can_be_scored(
         folder.mkdir(parents=True)
         for path in sorted((toy_ravdess / "ravdess").rglob(f"03-01-{code}-*.flac"))[:2]:
             shutil.copy(path, folder)
+    shutil.copy(path, tmp_path / "mine" / "without-an-emotion.flac")
     code, out, _ = run("data", "add", "mine", tmp_path / "mine")
-    assert code == 0 and "4 recordings" in out
+    assert code == 0 and "4 recordings of unnamed people, 1 file left out; now" in out
     code, out, _ = run("data", "list")
     assert "mine: 4 recordings of your own" in out
     code, out, _ = run("evaluate", "--model", toy_run / "model", "--corpus", "mine", "--json")

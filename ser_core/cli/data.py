@@ -8,6 +8,7 @@ import typer
 
 from ser_core.cli.common import Json, print_json, progress_bars, show_progress
 from ser_core.errors import UndertoneError
+from ser_core.wording import counted, people
 
 app = typer.Typer(help="Corpora on this machine.")
 
@@ -118,11 +119,22 @@ def data_add(
 
 def _show_installed(name: str, found, folder: Path, as_json: bool) -> None:
     count, speakers = len(found.manifest), len(set(found.manifest.speaker) - {""})
+    left_out = len(found.duplicates) + len(found.unknown) + len(found.bad)
     if as_json:
-        print_json({"corpus": name, "folder": folder, "recordings": count, "speakers": speakers})
+        print_json(
+            {
+                "corpus": name,
+                "folder": folder,
+                "recordings": count,
+                "speakers": speakers,
+                "left_out": left_out,
+            }
+        )
     else:
         check = f"python -m ser_core data check {name}"
-        print(f"{folder}: {count} recordings of {speakers or 'unnamed'} speakers; now `{check}`")
+        of_whom = f"{counted(count, 'recording')} of {people(found.manifest.speaker)}"
+        without = f", {counted(left_out, 'file')} left out" if left_out else ""
+        print(f"{folder}: {of_whom}{without}; now `{check}`")
 
 
 @app.command("check")

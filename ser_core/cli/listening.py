@@ -44,7 +44,12 @@ def predict(
     if voice and not voice.is_file():
         wrong = f"'{voice}' is not a file" if voice.exists() else f"there is no file '{voice}'"
         raise UndertoneError(f"{wrong}; give a voice profile")
-    known = profile.from_json(voice.read_bytes(), recognizer.bundle) if voice else None
+    try:
+        known = profile.from_json(voice.read_bytes(), recognizer.bundle) if voice else None
+    except OSError as error:
+        raise UndertoneError(
+            f"'{voice}' cannot be read ({error.strerror}); try another copy"
+        ) from None
     documents, unreadable = [], 0
     for file in files:
         try:
