@@ -22,14 +22,12 @@ samples = {
 ways = {way: f"{way}-{st.session_state.get('visits', 0)}" for way in ("record", "upload", "sample")}
 
 
-def here(given):
-    """Return what was given without files that went with the server's last life."""
-    return [file for file in given if hasattr(file, "read")] if isinstance(given, list) else given
+uploaded = st.session_state.setdefault("uploaded", set())
 
 
 def take(way):
     """Queue what was just given."""
-    given = here(st.session_state[ways[way]])
+    given = st.session_state[ways[way]]
     refused().clear()
     if way == "sample":
         if given:
@@ -40,10 +38,9 @@ def take(way):
         count = st.session_state.recorded = st.session_state.get("recorded", 0) + 1
         queue().append(("recorded", f"Your recording{f' {count}' if count > 1 else ''}", given))
     if way == "upload":
-        known = st.session_state.setdefault("uploaded", set())
-        new = [file for file in given if file.file_id not in known]
+        new = [file for file in given if file.file_id not in uploaded and hasattr(file, "read")]
         queue().extend(("upload", file.name, file) for file in new)
-        known.update(file.file_id for file in given)
+        uploaded.update(file.file_id for file in new)
         if len(queue()) > 1:
             st.session_state.listing = True
 
@@ -75,8 +72,8 @@ st.caption(
     "on to anyone."
 )
 
-uploaded = st.session_state[ways["upload"]]
-if len(here(uploaded)) < len(uploaded):
+# What has been heard is there no longer, either, but it was heard in this life of the server.
+if any(file.file_id not in uploaded for file in st.session_state[ways["upload"]]):
     st.info(
         "Undertone was started again in the meantime, and what it had heard is gone. Please give "
         "it these files once more."

@@ -18,7 +18,7 @@ import soxr
 from ser_core.errors import UndertoneError
 
 # A clip's quality belongs to this module's interface; only for length does it live next door.
-from ser_core.quality import LEAST_SPEECH, Issue, Quality, quality  # noqa: F401
+from ser_core.quality import LEAST_SPEECH, Issue, Quality, peak_of, quality  # noqa: F401
 from ser_core.speech import ACTIVITY_HOP, blocks, speech_activity, voice_activity  # noqa: F401
 
 SAMPLE_RATE = 16_000
@@ -131,11 +131,12 @@ def read(
     Raises:
         AudioError: the source cannot be read, is not a recording, exceeds a limit, or takes more
             memory or time than a recording does.
+        UndertoneError: this machine cannot decode anything of its kind now.
     """
     from ser_core import decoder  # which needs this module
 
     samples = _decode(_read_bytes(source, max_bytes), max_seconds, rare or decoder.decode)
-    peak = max(samples.max(), -samples.min())
+    peak = peak_of(samples)
     if peak > 1:
         samples /= peak
     return Clip(samples, SAMPLE_RATE, name or _name(source))
@@ -196,7 +197,7 @@ def _first_of(
     for decode in decoders:
         try:
             return decode(data, max_seconds)
-        except AudioError:
+        except UndertoneError:
             raise
         except Exception as error:  # on damaged files decoders fail in every way there is
             cause = error

@@ -71,6 +71,7 @@ def hear(
     scheduler: str | None = None,
     workers: int | None = None,
     resume: bool = False,
+    retry: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Heard:
     """Write what a model hears in each recording of an archive into a folder of Parquet files.
@@ -82,6 +83,8 @@ def hear(
         scheduler: address of a Dask cluster; by default, this machine's cores are used.
         workers: processes on this machine; by default, as many as there are cores.
         resume: go on with a folder that was begun.
+        retry: hear its parts again in which a recording could not be used: the fault may have been
+            the network's or the machine's.
         on_progress: called with the recordings done and those there are.
 
     Raises:
@@ -91,7 +94,7 @@ def hear(
     bundle.verify_files(folder, bundle.read_card(folder))
     if not recordings.is_url(output):
         output = os.path.abspath(os.path.expanduser(output))
-    if not resume:
+    if not (resume or retry):
         parts.check_new(output)
     others = []
     # Not in memory: of ten million recordings, the list alone is a gigabyte.
@@ -107,7 +110,9 @@ def hear(
             model=folder.name if folder.parent == locations.MODELS else str(folder.resolve()),
             card=bundle.sha256(folder / "card.json"),
         )
-        done = parts.done(output, plan) if resume else set()
+        done = parts.done(output, plan) if resume or retry else set()
+        if retry:
+            done -= parts.with_errors(output, done)
         left = ((n, names) for n, names in _parts(kept, plan) if n not in done)
         resumed = heard = sum(min(plan.size, count - n * plan.size) for n in done)
         unusable = 0

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from ser_core import audio
+from ser_core.errors import UndertoneError
 
 _MEMORY = 1_000_000_000  # bytes beyond the file itself; two hours at 16 kHz are 460 million
 _PATIENCE = 600  # seconds after which it is waiting for something, or for nothing
@@ -31,18 +32,20 @@ _HEAD = struct.Struct("<4sQ")  # what came of it, and of how many bytes that is
 _CLIP, _REFUSED, _FAILED = b"clip", b"refu", b"fail"
 
 
+class DecoderError(UndertoneError):
+    """A recording cannot be decoded now, whatever it is; the message says why."""
+
+
 def decode(data: bytes, max_seconds: float) -> np.ndarray:
     """Do what `audio.decode_rare` does, in a process of its own.
 
     Raises:
         AudioError: as there, or it takes more memory or time than a recording does.
+        DecoderError: this machine has no room for that process.
         ValueError: FFmpeg gets nothing out of it.
     """
     answer = bytearray()
-    ours, theirs = socket.socketpair()
-    with _turns, ours:
-        with theirs:
-            _hand_over(theirs)
+    with _turns, _connected() as ours:
         with suppress(ConnectionError):  # it has died: what it has said by then is too little
             ours.sendall(struct.pack("<d", max_seconds))
             ours.sendall(data)
@@ -64,9 +67,24 @@ def decode(data: bytes, max_seconds: float) -> np.ndarray:
 
 _COMMAND = (sys.executable, "-m", "ser_core.decoder")
 _lock = threading.Lock()
-# As many at once as there are processors: more would not be faster, and each may take `_MEMORY`.
-_turns = threading.BoundedSemaphore(os.cpu_count() or 1)
+# As many at once as there are processors: more would not be faster. Nor more than four: each may
+# take `_MEMORY`.
+_turns = threading.BoundedSemaphore(min(os.cpu_count() or 1, 4))
 _server: tuple[subprocess.Popen, socket.socket] | None = None
+
+
+def _connected() -> socket.socket:
+    """Return a connection to a fork of the server."""
+    try:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            _hand_over(theirs)
+    except OSError as error:
+        raise DecoderError(
+            f"no process can be started to decode this in ({error.strerror}); close other "
+            "programs and try again"
+        ) from error
+    return ours
 
 
 def _hand_over(connection: socket.socket) -> None:

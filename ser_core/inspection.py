@@ -42,6 +42,13 @@ _KERAS_REFUSED = {
     "TextVectorization", "TorchModuleWrapper", "__lambda__",
 }  # fmt: skip
 _ONNX_DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
+# Operators whose result is as large as an input says, and which input that is.
+_ONNX_SIZED_BY = {
+    "AffineGrid": (1,), "BlackmanWindow": (0,), "CenterCropPad": (1,), "Col2Im": (1,),
+    "ConstantOfShape": (0,), "DFT": (1,), "Expand": (1,), "HammingWindow": (0,), "HannWindow": (0,),
+    "MaxUnpool": (2,), "MelWeightMatrix": (0, 1), "OneHot": (1,), "Pad": (1,), "Range": (0, 1, 2),
+    "Resize": (2, 3), "STFT": (3,), "Tile": (1,), "Upsample": (1,),
+}  # fmt: skip
 
 
 def inspect(folder: Path) -> Card:
@@ -179,8 +186,12 @@ def _weights(file) -> int:
 def check_onnx(path: Path) -> None:
     """Check that an ONNX file is complete in itself and computes in steps that come to an end.
 
+    Nor may it ask for more memory for some sounds than for others: how large a result is must not
+    hang on what is heard, but on how much is heard alone.
+
     Raises:
-        BundleError: it names other files, has loops, or operators that ONNX does not define.
+        BundleError: it names other files, has loops, sizes that hang on what is heard, or operators
+            that ONNX does not define.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -194,6 +205,7 @@ def check_onnx(path: Path) -> None:
     tensors = list(model.graph.initializer)
     for sparse in model.graph.sparse_initializer:
         tensors += [sparse.values, sparse.indices]
+    _check_sizes(model.graph)
     for node in model.graph.node:
         if node.domain not in _ONNX_DOMAINS:
             raise BundleError(f"model.onnx needs operators of '{node.domain[:40]}'")
@@ -205,6 +217,21 @@ def check_onnx(path: Path) -> None:
                 tensors += [sparse.values, sparse.indices]
     if any(t.data_location == onnx.TensorProto.EXTERNAL or t.external_data for t in tensors):
         raise BundleError("model.onnx refers to another file; export it with its weights inside")
+
+
+def _check_sizes(graph) -> None:
+    """Check that no result of a graph of ONNX is as large as what is heard says."""
+    weights = {tensor.name for tensor in graph.initializer}
+    heard, before = {value.name for value in graph.input} - weights, -1
+    while len(heard) > before:  # nodes need not be in order
+        before = len(heard)
+        for node in graph.node:
+            if node.op_type not in ("Shape", "Size") and heard.intersection(node.input):
+                heard.update(node.output)
+    for node in graph.node:
+        places = _ONNX_SIZED_BY.get(node.op_type, ())
+        if heard.intersection(name for at, name in enumerate(node.input) if at in places):
+            raise BundleError("model.onnx takes more memory for some sounds, which is not accepted")
 
 
 def check_arrays(path: Path) -> None:

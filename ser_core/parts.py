@@ -7,7 +7,7 @@ skip names that begin with an underscore or a dot.
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from uuid import uuid4
@@ -88,6 +88,30 @@ def done(output: str, plan: Plan) -> set[int]:
     return {int(found[1]) for found in map(_PART.fullmatch, names) if found}
 
 
+def with_errors(output: str, numbers: Iterable[int]) -> set[int]:
+    """Return which of some parts have a recording that could not be used, or cannot be read.
+
+    Raises:
+        OutputError: the folder is out of reach.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = set()
+    with _said(output):
+        fs, folder = place(output)
+        for number in numbers:
+            with fs.open(f"{folder}/{_name(number)}", "rb") as file:
+                try:
+                    errors = pq.read_table(file, columns=["error"])["error"]
+                except pa.ArrowException:
+                    found.add(number)
+                    continue
+            if errors.null_count < len(errors):
+                found.add(number)
+    return found
+
+
 def begin(output: str, plan: Plan) -> None:
     """Write the plan into a folder, which is made if need be.
 
@@ -123,7 +147,7 @@ def write(
     pq.write_table(pa.Table.from_pylist(list(rows), schema), stream, compression="zstd")
     with _said(output):
         fs, folder = place(output)
-        _write(fs, folder, f"part-{number:06}.parquet", stream.getvalue())
+        _write(fs, folder, _name(number), stream.getvalue())
 
 
 def tidy(output: str) -> None:
@@ -144,6 +168,10 @@ def row(name: str, prediction: Prediction) -> dict:
 def failure(name: str, error: str) -> dict:
     """Return a part's row of a recording that could not be used: all but the error is null."""
     return {"file": _text(name), "error": _text(error)}
+
+
+def _name(number: int) -> str:
+    return f"part-{number:06}.parquet"
 
 
 def _schema(labels: Sequence[str]):

@@ -15,6 +15,7 @@ from ser_core.emotions import EMOTIONS
 from ser_core.explain import Occlusion
 from ser_core.features import FeatureSpec, decibels, hertz_to_mel, mel_power, mel_to_hertz
 from ser_core.plots import INK, MAGMA, TICKS_HERTZ, VIOLET, transparent
+from ser_core.quality import peak_of
 from ser_core.timeline import STEP, Timeline, clock
 
 _COLUMNS = 1_000  # what a wide screen can show
@@ -53,7 +54,7 @@ def pictures(
     if importance:
         figure.add_trace(_importance(importance, heat.y))
     # However quiet the clip, its shape is what matters.
-    reach = 1.05 * float(np.abs(clip.samples).max(initial=0)) or 1.0
+    reach = 1.05 * peak_of(clip.samples) or 1.0
     figure.update_layout(
         yaxis={"domain": [0.68, 1], "range": [-reach, reach], "nticks": 3, "showgrid": False},
         yaxis2={"domain": [0, 0.63]} | _frequency_axis(spec),

@@ -23,6 +23,7 @@ FEWEST, MOST = 3, 16  # clips a profile is made of
 # than a clip's three, because within a recording moods change slowly.
 SECONDS_A_CLIP = 10
 MOST_BYTES = 1_000_000  # of a file, where one takes a few thousand
+_LARGEST = 1e6  # more than any embedding has; what is made of it would be no number
 
 # The mean of few clips says more about what they express than about who speaks. It is shrunk to
 # the population's as if that had been seen in so many clips more (James & Stein 1961); chosen on
@@ -218,6 +219,7 @@ def check(voice: Voice, model: "Bundle") -> None:
             f"this voice profile was made for {other}, but the model here is “{card.name}”; make "
             "a new one from the same clips"
         )
-    fits = len(voice.mean) == len(model.space.population) and np.isfinite(voice.mean).all()
+    mean = np.array(voice.mean)
+    fits = mean.shape == model.space.population.shape and (np.abs(mean) < _LARGEST).all()
     if not fits or not FEWEST <= voice.clips <= MOST:
         raise ProfileError("this voice profile is damaged; make a new one")

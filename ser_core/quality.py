@@ -71,7 +71,7 @@ def quality(clip: "Clip", active: np.ndarray | None = None) -> Quality:
         clip: of any length.
         active: its `speech.voice_activity`, if that is known already.
     """
-    peak = _peak(clip.samples)
+    peak = peak_of(clip.samples)
     if peak <= _FAINTEST:
         return Quality(clip.duration, 0.0, peak, 0.0, 0.0, (_SILENT,))
     active = speech.voice_activity(clip.samples) if active is None else active
@@ -128,7 +128,8 @@ def quality(clip: "Clip", active: np.ndarray | None = None) -> Quality:
     )
 
 
-def _peak(samples: np.ndarray) -> float:
+def peak_of(samples: np.ndarray) -> float:
+    """Return the largest magnitude of `(n,)`, 0 if there are none; of hours, without a copy."""
     return float(max(samples.max(initial=0), -samples.min(initial=0)))
 
 

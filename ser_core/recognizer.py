@@ -183,6 +183,11 @@ class Recognizer:
         outputs: dict[str, np.ndarray],
         seconds: float,
     ) -> Prediction:
+        if not np.isfinite(outputs["logits"]).all():
+            raise bundle.BundleError(
+                f"the model '{self.card.name}' answers this with what is no number; choose another "
+                "model"
+            )
         by_window = _softmax(outputs["logits"] / self.card.temperature)
         attention, times = np.empty(0), np.empty(0)
         if "attention" in outputs:

@@ -1,5 +1,6 @@
 """Writes files whole or not at all; on a full disk, nothing is left behind."""
 
+import fcntl
 import json
 import os
 import re
@@ -13,7 +14,9 @@ from typing import BinaryIO
 
 # What a file is called until it is whole; nobody else calls a file so.
 _UNFINISHED = re.compile(r"\..+-[0-9a-f]{8}\.unfinished")
-_ABANDONED = 86_400  # seconds after its last change; only a killed process leaves one behind
+# Only a killed process leaves one behind; whoever lives still holds it. A day is for what has just
+# been begun and is not held yet.
+_ABANDONED = 86_400
 
 
 def write(file: Path, content: Callable[[BinaryIO], object]) -> None:
@@ -33,8 +36,11 @@ def write(file: Path, content: Callable[[BinaryIO], object]) -> None:
     made = file.with_name(f".{file.name}-{secrets.token_hex(4)}.unfinished")
     try:
         with made.open("xb") as opened:
+            with suppress(OSError):  # not every file system has locks
+                fcntl.flock(opened, fcntl.LOCK_EX)
             content(opened)
-        os.replace(made, file)
+            opened.flush()
+            os.replace(made, file)
     except BaseException:
         made.unlink(missing_ok=True)
         raise
@@ -46,9 +52,12 @@ def _tidy(folder: Path) -> None:
     with suppress(OSError):  # not ours to list, or to remove
         for file in folder.iterdir():
             if _UNFINISHED.fullmatch(file.name):
-                with suppress(FileNotFoundError):  # another process was quicker
+                # Another process was quicker, or is still writing and our clock has jumped.
+                with suppress(FileNotFoundError, BlockingIOError):
                     if time.time() - file.stat().st_mtime > _ABANDONED:
-                        file.unlink()
+                        with file.open("rb") as opened:
+                            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                            file.unlink()
 
 
 def write_json(file: Path, value: object) -> None:

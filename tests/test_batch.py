@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,8 @@ def test_a_killed_worker_of_a_cluster_costs_nothing(archive, expected, tmp_path,
     scheduler, address = dask("scheduler")
     killed, _ = dask("worker")
     dask("worker")
+    with Client(address) as client:
+        client.wait_for_workers(2)
     process = command(archive, "--output", output, "--scheduler", address)
     wait_for(output / FIRST, process)
     killed.kill()
@@ -280,6 +283,29 @@ def test_the_output_is_no_input(archive, tmp_path, monkeypatch):
     first = batch.hear("**/*", "out.parquet", workers=1)
     assert first.recordings == 2 and first.unusable == 0
     assert batch.hear("**/*", "out.parquet", resume=True).resumed == 2
+
+
+def test_what_could_not_be_used_is_heard_again_if_asked_for(archive, tmp_path, monkeypatch):
+    """A share that was out of reach for a moment, say; parts without such are left alone."""
+    monkeypatch.setattr(parts, "SIZE", 2)
+    monkeypatch.setattr(batch, "Plan", partial(parts.Plan, size=2))
+    source, output = tmp_path / "in", tmp_path / "out.parquet"
+    source.mkdir()
+    for name in ("a.flac", "b.flac", "c.flac"):
+        os.link(archive / "0000.flac", source / name)
+    os.link(archive / "broken.wav", source / "d.wav")
+    assert batch.hear(str(source), str(output), workers=1).unusable == 1
+    first = (output / FIRST).stat().st_mtime_ns
+    (source / "d.wav").unlink()
+    os.link(archive / "0001.flac", source / "d.wav")
+    assert batch.hear(str(source), str(output), resume=True).resumed == 4
+    code, out, err = finished(command(source, "--output", output, "--retry"))
+    assert code == 2 and "of another version" in err and not out
+    heard = batch.hear(str(source), str(output), workers=1, retry=True)
+    assert (heard.resumed, heard.unusable) == (2, 0)
+    assert not pd.read_parquet(output).error.any()
+    assert (output / FIRST).stat().st_mtime_ns == first
+    assert batch.hear(str(source), str(output), retry=True).resumed == 4
 
 
 def test_a_full_disk_is_one_sentence_and_nothing_is_lost(archive, tmp_path):

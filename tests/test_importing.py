@@ -441,6 +441,14 @@ def looping(model):
     model.graph.node.insert(0, helper.make_node("Loop", ["", ""], [], body=body))
 
 
+def swelling(model):
+    """As large as the loudest of what is heard, whatever order the nodes are in."""
+    heard = model.graph.input[0].name
+    model.graph.node.insert(0, helper.make_node("ConstantOfShape", ["size"], ["swollen"]))
+    model.graph.node.append(helper.make_node("Cast", ["most"], ["size"], to=TensorProto.INT64))
+    model.graph.node.append(helper.make_node("ReduceMax", [heard], ["most"], keepdims=1))
+
+
 def foreign(model):
     model.graph.node[0].domain = "com.example"
 
@@ -463,6 +471,7 @@ def sparse(model):
         (looping, "loops"),
         (foreign, "operators of"),
         (functional, "functions"),
+        (swelling, "more memory for some sounds"),
     ],
 )
 def test_networks_that_do_more_than_compute_are_refused(runs, copy, change, says):

@@ -99,6 +99,14 @@ def test_a_profile_that_does_not_fit_gets_a_sentence(voice, model, change, says)
         profile.from_json(json.dumps(document), model)
 
 
+@pytest.mark.parametrize("value", [1e7, -1e300, 1.7e308])
+def test_a_profile_of_absurd_numbers_is_refused(voice, model, value):
+    """What is made of them would be no number, nor would the answer."""
+    absurd = dataclasses.replace(voice, mean=(value, *voice.mean[1:]))
+    with pytest.raises(profile.ProfileError, match="damaged"):
+        profile.from_json(profile.to_json(absurd), model)
+
+
 def test_a_known_voice_changes_an_answer_as_its_logits_say(recognizer, voice):
     clip = audio.Clip(speech_like(7.0), audio.SAMPLE_RATE, "talk")
     before = recognizer.predict(clip)

@@ -12,8 +12,8 @@ CODE = [*ROOT.glob("*.py"), *ROOT.glob("pages/**/*.py"), *ROOT.glob("ser_core/**
 MODULES = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "pty", "code"}
 CALLS = {
     "eval", "exec", "compile", "__import__", "input", "breakpoint", "os.system", "os.popen",
-    "yaml.load", "yaml.unsafe_load", "torch.load", "pandas.read_pickle", "pd.read_pickle",
-    "st.html", "subprocess.getoutput", "subprocess.getstatusoutput", "tempfile.mktemp",
+    "yaml.load", "yaml.unsafe_load", "torch.load", "pandas.read_pickle", "streamlit.html",
+    "subprocess.getoutput", "subprocess.getstatusoutput", "tempfile.mktemp",
 }  # fmt: skip
 OURS = "st.html(ASSETS / 'style.css')"  # a file of ours, whatever anybody gives
 KEYWORDS = {
@@ -24,14 +24,20 @@ KEYWORDS = {
 
 def dangers(text):
     """Return what could run what somebody else has written, or show it as HTML, in a module."""
-    found = set()
-    for node in ast.walk(ast.parse(text)):
+    found, meant = set(), {"np": "numpy", "pd": "pandas", "st": "streamlit"}
+    nodes = list(ast.walk(ast.parse(text)))
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {it.name for it in node.names if it.name.partition(".")[0] in MODULES}
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in MODULES:
-            found.add(node.module)
+            meant |= {it.asname: it.name for it in node.names if it.asname}
+        if isinstance(node, ast.ImportFrom):
+            if (node.module or "").partition(".")[0] in MODULES:
+                found.add(node.module)
+            meant |= {it.asname or it.name: f"{node.module}.{it.name}" for it in node.names}
+    for node in nodes:
         if isinstance(node, ast.Call) and ast.unparse(node) != OURS:
-            name = ast.unparse(node.func)
+            first, dot, rest = ast.unparse(node.func).partition(".")
+            name = meant.get(first, first) + dot + rest
             found |= {name} & CALLS
             if name.endswith("load_model") and "safe_mode" not in {it.arg for it in node.keywords}:
                 found.add(f"{name} without safe_mode")
@@ -58,7 +64,10 @@ def test_nothing_of_a_strangers_is_run_or_shown_as_html(file):
         ("keras.models.load_model(file)", "keras.models.load_model without safe_mode"),
         ("load_model(file, safe_mode=False)", "safe_mode=False"),
         ("st.markdown(text, unsafe_allow_html=True)", "unsafe_allow_html=True"),
-        ("st.html(text)", "st.html"),
+        ("st.html(text)", "streamlit.html"),
+        ("from os import system\nsystem(line)", "os.system"),
+        ("import os as o\no.popen(line)", "os.popen"),
+        ("from pandas import read_pickle as read\nread(file)", "pandas.read_pickle"),
     ],
 )
 def test_a_danger_would_be_found(text, danger):

@@ -36,3 +36,19 @@ def test_a_file_is_as_it_was_if_it_cannot_be_replaced(tmp_path):
     writing.write_json(file, 1)
     writing.keep(file, lambda opened: opened.write(b"half") and opened.truncate(-1))
     assert list(tmp_path.iterdir()) == [file] and file.read_text() == "1\n"
+
+
+def test_a_clock_that_jumps_by_days_takes_nobodys_half_written_file(tmp_path, monkeypatch):
+    file, now = tmp_path / "a.json", time.time()
+
+    def slowly(opened):
+        opened.write(b"half")
+        opened.flush()
+        monkeypatch.setattr(time, "time", lambda: now + 3 * 86_400)
+        writing._tidy.cache_clear()  # as another process, which has not been here yet
+        writing.write_json(tmp_path / "other.json", 2)
+        assert len(list(tmp_path.iterdir())) == 2
+        opened.write(b" and half")
+
+    writing.write(file, slowly)
+    assert file.read_text() == "half and half" and len(list(tmp_path.iterdir())) == 2

@@ -1,11 +1,16 @@
 """What a visit holds: the model, what is still to be heard, and what was heard."""
 
+import logging
 import re
 import time
 from collections.abc import Callable
 
 import streamlit as st
-from streamlit.runtime.scriptrunner_utils.script_run_context import in_cached_function
+from streamlit.runtime.scriptrunner_utils.script_run_context import (
+    get_script_run_ctx,
+    in_cached_function,
+)
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from ser_core import audio, log, shelf
 from ser_core.errors import UndertoneError
@@ -152,8 +157,22 @@ def listen() -> None:
             st.session_state.shown = _hear(source, recording, title, progress)
         except UndertoneError as error:
             refused().append(f"Sorry, “{plain(title)}”: {plain(str(error))}.")
+        except Exception as error:  # ours, or too little memory; others are still to be heard
+            logging.getLogger(__name__).exception("A recording could not be heard.")
+            refused().append(
+                f"Sorry, “{plain(title)}” could not be heard, for which Undertone is to blame "
+                f"({plain(type(error).__name__)}); try again, or give a shorter recording."
+            )
         waiting.pop(0)
+        _forget(recording)
     place.empty()
+
+
+def _forget(recording) -> None:
+    """Let go of an upload that has been heard; Streamlit would keep it as long as the visit."""
+    visit = get_script_run_ctx()
+    if visit and isinstance(recording, UploadedFile):
+        visit.uploaded_file_mgr.remove_file(visit.session_id, recording.file_id)
 
 
 def _hear(source: str, recording, title: str, progress: Callable[[float], None]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import aioice.ice
 import streamlit as st
 from aiortc import RTCConfiguration, RTCIceServer
+from aiortc.sdp import SessionDescription
 from streamlit_webrtc import AudioSinkTrack, WebRtcMode, WebRtcWorker
 
 from ser_core import audio
@@ -97,13 +98,16 @@ class Stream:
 
     def _answer(self, offer: str) -> None:
         servers = [RTCIceServer(**server) for server in ice_servers(os.environ)]
-        self._worker = WebRtcWorker(
-            mode=WebRtcMode.SENDONLY,
-            rtc_configuration=RTCConfiguration(iceServers=servers),
-            sink_audio_track=Sink(self._buffer),
-            **_UNUSED,
-        )
         try:
+            # Or whoever makes up an offer could have pictures decoded, here in the server.
+            if [media.kind for media in SessionDescription.parse(offer).media] != ["audio"]:
+                raise ValueError("the offer is of something else than a microphone")
+            self._worker = WebRtcWorker(
+                mode=WebRtcMode.SENDONLY,
+                rtc_configuration=RTCConfiguration(iceServers=servers),
+                sink_audio_track=Sink(self._buffer),
+                **_UNUSED,
+            )
             self._worker.process_offer(offer, "offer", timeout=_PATIENCE)
         except Exception:  # of many kinds, from the network up; to the visitor all of them are one
             logging.getLogger(__name__).exception("The microphone's stream failed.")

@@ -124,6 +124,9 @@ def batch(
         typer.Option(metavar="ADDRESS", help="A Dask cluster's; all cores here if not given."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what was cut off.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="So, and hear again what could not be used.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Hear an archive of any size on all cores, or on a cluster, into a folder of Parquet files."""
@@ -137,6 +140,7 @@ def batch(
             model=model,
             scheduler=scheduler,
             resume=resume,
+            retry=retry,
             on_progress=lambda done, total: _tell_progress(progress, task, done, total),
         )
     if as_json:
@@ -146,7 +150,10 @@ def batch(
     found, files = _counted(heard.recordings, "recording"), _counted(heard.parts, "file")
     print(f"{output}: {found}{before}, in {files}")
     if heard.unusable:
-        print(f"  {heard.unusable} could not be used; the column error says why")
+        print(
+            f"  {heard.unusable} could not be used; the column error says why, and --retry hears "
+            "them again"
+        )
     if heard.others:
         one = "file with another ending was left out; a glob can name it"
         several = "files with other endings were left out; a glob can name them"

@@ -453,6 +453,26 @@ def test_sound_goes_through_a_real_connection_and_leaves_nothing_behind(loop):
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("kinds", [("audio", "video"), ("video",), ("audio", "audio"), ()])
+def test_nothing_but_one_microphone_is_taken(loop, monkeypatch, caplog, kinds):
+    """Pictures would be decoded in the server's process, for whoever makes up an offer of some."""
+
+    async def offered():
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        peer.createDataChannel("whatever")
+        for kind in kinds:
+            peer.addTransceiver(kind, direction="sendonly")
+        await peer.setLocalDescription(await peer.createOffer())
+        return peer
+
+    peer = asyncio.run_coroutine_threadsafe(offered(), loop).result()
+    monkeypatch.setattr(microphone, "WebRtcWorker", None)
+    stream = microphone.Stream(live.Buffer())
+    stream._answer(peer.localDescription.sdp)
+    assert stream._buffer.closed and "something else than a microphone" in caplog.text
+    asyncio.run_coroutine_threadsafe(peer.close(), loop).result()
+
+
 def test_a_connection_outlives_answers_that_come_late(loop, monkeypatch):
     """Of questions whether the browser is still there, as a server reads them that is busy."""
     asked = Counter()

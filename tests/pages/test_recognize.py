@@ -11,6 +11,8 @@ import onnxruntime
 import pytest
 import soundfile
 import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.testing.v1 import AppTest
 
 from pages.parts import answer
 from ser_core import locations, plots_over_time, recognizer, shelf
@@ -453,3 +455,52 @@ print(json.dumps(sorted(sys.modules)))
     modules = set(json.loads(output.stdout))
     assert "onnxruntime" in modules
     assert not modules & {"tensorflow", "keras", "librosa", "sklearn", "torch"}
+
+
+@pytest.mark.parametrize("what", [MemoryError(), KeyError("ours")])
+def test_an_error_of_ours_is_a_sentence_and_what_else_was_given_is_heard(
+    app, talk_wav, monkeypatch, what
+):
+    real = recognizer.Recognizer.predict
+
+    def fail_once(self, clip, **options):
+        if clip.name == "bad.wav":
+            raise what
+        return real(self, clip, **options)
+
+    monkeypatch.setattr(recognizer.Recognizer, "predict", fail_once)
+    files = [(title, talk_wav, "audio/wav") for title in ("bad.wav", "talk.wav")]
+    app.file_uploader[0].set_value(files).run()
+    assert name(app) == "talk.wav" and titles(app) == ["talk.wav"]
+    assert type(what).__name__ in app.error[0].value and "bad" in app.error[0].value
+    assert not app.session_state.queue
+
+
+def test_an_answer_that_is_no_number_is_a_sentence(app, talk_wav, monkeypatch):
+    run = onnxruntime.InferenceSession.run
+
+    def no_number(session, *arguments):
+        values = run(session, *arguments)
+        return [value * np.nan for value in values] if len(session.get_inputs()) == 1 else values
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", no_number)
+    app.file_uploader[0].upload("talk.wav", talk_wav).run()
+    assert not app.exception and not app.header
+    assert "answers this with what is no number" in app.error[0].value
+
+
+def test_an_upload_is_let_go_of_once_it_is_heard(app, talk_wav, monkeypatch):
+    """Streamlit would keep it as long as the visit; the page then finds it is there no longer."""
+    forgotten, remove = [], MemoryUploadedFileManager.remove_file
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            MemoryUploadedFileManager,
+            "remove_file",
+            lambda self, *of: (forgotten.append(of[1]), remove(self, *of)),
+        )
+        app.file_uploader[0].upload("talk.wav", talk_wav).run()
+    (file,) = app.file_uploader[0].value
+    assert forgotten == [file.file_id]
+    monkeypatch.setattr(AppTest, "_register_uploaded_files", lambda *_: None)
+    app.run()
+    assert name(app) == "talk.wav" and not app.info and not app.error
