@@ -110,7 +110,8 @@ def read(folder: Path) -> Outcome:
         table = pd.read_parquet(folder / "predictions.parquet")
         table = table[table.part == part]
         answers, raw = (
-            _answers(table[table.calibrated == calibrated], labels) for calibrated in (True, False)
+            answers_of(table[table.calibrated == calibrated], labels)
+            for calibrated in (True, False)
         )
         return Outcome(
             name=folder.name,
@@ -154,7 +155,16 @@ def tried(known: Outcome) -> str:
     return f"Tried on {recordings} of {people(known.speakers)}, {worth}"
 
 
-def _answers(table: pd.DataFrame, labels: tuple[str, ...]) -> Answers:
+def answers_of(table: pd.DataFrame, labels: tuple[str, ...]) -> Answers:
+    """Return a table's probabilities as answers.
+
+    Args:
+        table: `id`, `speaker`, `sex`, `emotion` and, by label, probabilities.
+        labels: of the model.
+
+    Raises:
+        ValueError: it has no rows.
+    """
     if table.empty:
         raise ValueError("there are no answers")
     table = table[[*_KNOWN, *labels]].reset_index(drop=True)

@@ -110,6 +110,52 @@ def _diamonds(
     )
 
 
+def voices(uar: Mapping[int, float], labelled: float | None) -> go.Figure:
+    """Draw the UAR by how many unlabelled clips a voice is known from, and from labelled ones.
+
+    Args:
+        uar: by number of clips, 0 among them, as fractions.
+        labelled: where the voice is known from one clip in each emotion; None if that is not known.
+    """
+    places = [str(clips) for clips in uar]  # as names, or the first four would lie in a heap
+    figure = go.Figure(
+        go.Scatter(
+            x=places,
+            y=list(uar.values()),
+            mode="lines+markers+text",
+            text=[share(value) for value in uar.values()],
+            textposition="top center",
+            textfont={"size": 13, "color": INK},
+            line={"color": VIOLET, "width": 2},
+            marker={"size": 9},
+            cliponaxis=False,
+            hovertemplate="known from %{x} clips: %{y:.1%}<extra></extra>",
+        )
+    )
+    if labelled is not None:
+        figure.add_trace(
+            go.Scatter(
+                x=["one of each"],
+                y=[labelled],
+                mode="markers+text",
+                text=[share(labelled)],
+                textposition="top center",
+                textfont={"size": 13, "color": INK},
+                marker={"symbol": "diamond", "size": 12, "color": VIOLET},
+                cliponaxis=False,
+                hovertemplate="known from a clip in each emotion: %{y:.1%}<extra></extra>",
+            )
+        )
+    shown = [*uar.values(), *([labelled] if labelled is not None else [])]
+    figure.update_xaxes(
+        type="category", title={"text": "clips that the voice is known from", "standoff": 4}
+    )
+    figure.update_yaxes(
+        range=[min(shown) - 0.03, max(shown) + 0.03], tickformat=".0%", nticks=5, zeroline=False
+    )
+    return transparent(figure, {"l": 48, "r": 24, "t": 12, "b": 44}, height=280)
+
+
 def architecture(layers: Sequence[Layer]) -> go.Figure:
     """Draw the layers of a network from top to bottom, as `architecture.drawn` gives them.
 

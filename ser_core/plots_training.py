@@ -183,13 +183,13 @@ def _named(ids: Sequence[str]) -> str:
     return "".join(f"<br>{line}" for line in lines)
 
 
-def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> go.Figure:
-    """Draw how often answers are right by how sure they are, before and after calibration."""
+def reliability(bins: Sequence[Bin], *, before: Sequence[Bin] = ()) -> go.Figure:
+    """Draw how often answers are right by how sure they are, and before calibration, if given."""
     figure = go.Figure()
-    for bins, name, colour, symbol in (
-        (before, "as it came", GREY, "circle-open"),
-        (after, "after temperature", VIOLET, "circle"),
-    ):
+    kinds = [(bins, "after temperature" if before else "", VIOLET, "circle")]
+    if before:
+        kinds.insert(0, (before, "as it came", GREY, "circle-open"))
+    for bins, name, colour, symbol in kinds:
         figure.add_trace(
             go.Scatter(
                 x=[each.confidence for each in bins],

@@ -12,6 +12,7 @@ from ser_core.card import (
     protocol_in_words,
     results_in_words,
     results_table,
+    voices,
     with_voice,
 )
 from ser_core.errors import UndertoneError
@@ -141,3 +142,26 @@ def test_the_card_tells_what_changes_to_recordings_do(card):
     assert "recordings of `ravdess-5fold`, changed" in text
     assert "| white noise, 20 dB | 51.2 | 9.6 | 87.6 | no |\n" in text
     assert "| white noise, 10 dB | 40.0 | 20.0 | 70.0 | – |\n" in text
+
+
+def test_voices_are_told_by_clips_in_order(card):
+    rows = [
+        row(f"ravdess-5fold{voice}") for voice in ("", "+voice(16)", "+voice(2)", "+voice-labelled")
+    ]
+    rows = [dataclasses.replace(each, uar=index / 10) for index, each in enumerate(rows)]
+    other = row("savee-loso+voice(8)")
+    card = dataclasses.replace(card, evaluation=(*rows, other))
+    found, labelled = voices(card, "ravdess-5fold")
+    assert list(found.items()) == [(2, 0.2), (16, 0.1)] and labelled == 0.3
+    assert voices(card, "savee-loso") == ({8: other.uar}, None)
+
+
+def test_the_card_tells_whom_it_hears_how_well(card):
+    tested = dataclasses.replace(
+        row("ravdess-5fold"), recall={"sad": 0.5, "calm": 0.875}, uar_by_sex={"female": 0.7}
+    )
+    text = model_card(dataclasses.replace(card, evaluation=(tested,)))
+    assert "## By emotion and by sex" in text
+    assert "| `ravdess-5fold` | 50.0 | 87.5 | 70.0 |" in text
+    untold = dataclasses.replace(tested, recall={}, uar_by_sex={})
+    assert "By emotion" not in model_card(dataclasses.replace(card, evaluation=(untold,)))

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from ser_core import audio, plots, plots_over_time
+from ser_core import audio, plots, plots_models, plots_over_time
 from ser_core.emotions import EMOTIONS
 from ser_core.explain import Occlusion
 from ser_core.features import FeatureSpec
@@ -263,3 +263,10 @@ def test_plots_do_without_streamlit_and_the_rest_without_plots():
         "import ser_core.plots_over_time; assert 'streamlit' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_what_it_helps_to_know_a_voice_is_drawn():
+    (curve, diamond) = plots_models.voices({0: 0.7, 1: 0.72, 16: 0.8}, 0.81).data
+    assert list(curve.x) == ["0", "1", "16"] and list(curve.y) == [0.7, 0.72, 0.8]
+    assert list(diamond.y) == [0.81]
+    assert len(plots_models.voices({0: 0.7, 4: 0.69}, None).data) == 1

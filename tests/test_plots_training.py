@@ -88,7 +88,7 @@ def test_an_emotion_without_recordings_divides_by_nothing():
 def test_reliability_shows_both():
     truth, probabilities = answers(60)
     bins = curves.reliability(truth, probabilities)
-    before, after = plots_training.reliability(bins, bins[:2]).data
+    before, after = plots_training.reliability(bins[:2], before=bins).data
     assert list(before.x) == [each.confidence for each in bins]
     assert list(after.y) == [each.accuracy for each in bins[:2]]
     assert max(before.marker.size) <= 26

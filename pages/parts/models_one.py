@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from pages.parts import models_file
+from pages.parts import models_figures, models_file
 from pages.parts.answer import named
 from pages.parts.hearing import plain, sorry
 from pages.parts.library import title
@@ -206,6 +206,7 @@ def _results(model: Model) -> None:
         "*Right* is the accuracy, *UAR* the mean over emotions. Mean ± standard deviation, if "
         "there were several trainings. Believe the rows about unseen speakers."
     )
+    models_figures.show(model)
 
 
 def _card(model: Model) -> None:

@@ -175,7 +175,7 @@ def _choose() -> None:
 def _groups(known: Outcome) -> None:
     st.subheader("Emotions", anchor=False)
     st.dataframe(
-        _in_per_cent(train_files.report(known)),
+        in_per_cent(train_files.report(known)),
         hide_index=True,
         alt="Precision, recall and F1 of each emotion",
         column_config={
@@ -196,7 +196,7 @@ def _groups(known: Outcome) -> None:
         st.subheader(title, anchor=False)
         found.columns = ["Who", "Recordings", "Right", "UAR"]
         st.dataframe(
-            _in_per_cent(found),
+            in_per_cent(found),
             hide_index=True,
             alt=f"How well each of the {title.lower()} was heard",
             column_config={
@@ -205,7 +205,8 @@ def _groups(known: Outcome) -> None:
         )
 
 
-def _in_per_cent(table: pd.DataFrame) -> pd.DataFrame:
+def in_per_cent(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose fractions are whole per cent."""
     shares = table.select_dtypes("float").columns
     return table.assign(**{name: (100 * table[name]).round() for name in shares})
 
@@ -220,10 +221,8 @@ def _sureness(known: Outcome) -> None:
         st.subheader("Is it as right as it is sure?", anchor=False)
         st.plotly_chart(
             plots_training.reliability(
-                *(
-                    curves.reliability(answers.truth, answers.probabilities)
-                    for answers in (known.raw, known.answers)
-                )
+                curves.reliability(known.answers.truth, known.answers.probabilities),
+                before=curves.reliability(known.raw.truth, known.raw.probabilities),
             ),
             config=_BAR,
             key="train-reliability",

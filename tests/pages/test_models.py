@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit.testing.v1.element_tree import Element
 
 from ser_core import bundle, comparison, heldout, importing, jobs, locations, shelf
+from ser_core.card import headline, voices
 from ser_core.locations import find_model
 from ser_core.wording import share
 from tests.helpers import ROOT
@@ -201,6 +202,24 @@ def test_a_model_without_results_deserves_no_trust(runs, mine, page):
     look_at(page, "mine")
     page.session_state.look = "All results"
     assert "has not been tested" in said(page.run())
+
+
+def test_the_results_of_a_model_are_drawn(page):
+    page.session_state.look = "All results"
+    page.run()
+    words, card = said(page), bundle.read_card(SWIFT)
+    row, (known, _) = headline(card), voices(card, "ravdess-5fold")
+    specs = [json.loads(chart.proto.spec)["data"] for chart in page.get("plotly_chart")]
+    curve = next(traces[0] for traces in specs if traces[0].get("mode") == "lines+markers+text")
+    assert curve["x"] == ["0", "1", "2", "4", "8", "16"]
+    assert curve["y"] == [row.uar, *known.values()] and len(known) == 5
+    emotions, people = (frame.value for frame in page.dataframe)
+    assert dict(zip(emotions.Emotion, emotions.Recall, strict=True)) == {
+        name: round(100 * value) for name, value in row.recall.items()
+    }
+    assert len(people) == 24 and people.UAR.mean() == pytest.approx(100 * row.uar, abs=1)
+    assert set(people.Recordings) == {60 * row.seeds}
+    assert f"(ECE): {row.ece:.1%}" in words and "women" in words
 
 
 @pytest.mark.parametrize("protocol", [None, "random-80-20", "ravdess-5fold"])
