@@ -157,17 +157,19 @@ def _check_shapes(folder: Path, card: Card, session: onnxruntime.InferenceSessio
 def _read_space(folder: Path, session: onnxruntime.InferenceSession) -> Space:
     try:
         with np.load(folder / "voice.npz", allow_pickle=False) as stored:
-            space = Space(stored["kernel"], stored["population"])
+            kernel = stored["kernel"]
+            # Older models know the mean of the moods alone.
+            moods = stored["moods"] if "moods" in stored else stored["population"][None]
     except (OSError, ValueError, KeyError):
         raise BundleError(f"{folder}/voice.npz cannot be read; copy the folder again") from None
     sizes = {output.name: output.shape[-1] for output in session.get_outputs()}
     expected = (sizes["embedding"], sizes["logits"])
-    if space.kernel.shape != expected or space.population.shape != expected[:1]:
+    if kernel.shape != expected or moods.shape not in (expected[::-1], (1, expected[0])):
         raise BundleError(
-            f"{folder}/voice.npz is of another model: its kernel is {space.kernel.shape}, but "
+            f"{folder}/voice.npz is of another model: its kernel is {kernel.shape}, but "
             f"{expected} is expected"
         )
-    return space
+    return Space(kernel, np.broadcast_to(moods, expected[::-1]))
 
 
 def save(
@@ -175,7 +177,7 @@ def save(
     card: Card,
     folder: Path,
     *,
-    population: np.ndarray,
+    moods: np.ndarray,
     heldout_tables: Sequence["pandas.DataFrame"] = (),
 ) -> Card:
     """Write a model folder, whole or not at all, and return its card with the files' sha256.
@@ -184,7 +186,7 @@ def save(
         model: a Keras model with the outputs of `OUTPUTS` and a dense layer `logits`.
         card: what is known about it; `files` is filled in here.
         folder: where; replaced if it exists.
-        population: `(size,)`, as in `profile.Space`.
+        moods: `(classes, size)`, as in `profile.Space`.
         heldout_tables: what cross-validation heard, see `heldout`.
     """
     folder = Path(folder)
@@ -194,7 +196,7 @@ def save(
         model.save(made / "model.keras")
         export_onnx(made / "model.keras", made / "model.onnx", card.features)
         kernel, _ = model.get_layer("logits").get_weights()
-        np.savez(made / "voice.npz", kernel=kernel, population=population.astype(np.float32))
+        np.savez(made / "voice.npz", kernel=kernel, moods=moods.astype(np.float32))
         if heldout_tables:
             from ser_core import heldout  # loads pandas, for which serving need not wait
 

@@ -303,7 +303,9 @@ def protocol_in_words(protocol: str, protocols: Mapping[str, str]) -> str:
 _ROBUSTNESS = """
 ## Robustness
 
-The recordings of `{protocol}`, changed as Derington et al. (2023, arXiv 2312.06270) do; seed 0.
+The recordings of `{protocol}`, changed after the manner of Derington et al. (2023, arXiv
+2312.06270), by signals of our own; seed 0. A recipe may learn from white noise, hum, G.711 and
+rooms of other strengths (`augmentation`); the rest it has not met.
 Good enough: noise of 20 dB costs at most 5 points and one answer in ten, what is barely audible at
 most one in twenty, a telephone at most 5 points, a room or a tilt of the spectrum one in five.
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from ser_core import classical, evaluation, splits, teacher, warm_start
+from ser_core import classical, evaluation, profile, splits, teacher, warm_start
 from ser_core.dataset import Dataset
 from ser_core.hyperparameters import CLASSICAL
 from ser_core.recipe import Recipe
@@ -152,25 +151,26 @@ def clip_probabilities(
     return evaluation.mean_by_clip(evaluation.probabilities_of(logits, temperature), clip, rows)
 
 
-def mean_voice(fitted: Fitted, data: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return the mean embedding of the average voice in each of the moods in turn, `(size,)`.
-
-    Not simply that of the average voice: where nobody in a corpus is ever surprised, somebody who
-    sometimes is would seem to have a surprised voice.
+def moods_of(fitted: Fitted, data: Dataset, rows: np.ndarray, classes: int) -> np.ndarray:
+    """Return what a model makes of an average voice in each emotion, `(classes, size)`.
 
     Args:
-        fitted: whose embeddings.
+        fitted: the model.
         data: what it was fitted on.
         rows: of speakers who make up the average.
+        classes: how many emotions there are.
     """
     chosen = np.flatnonzero(np.isin(data.features.clip, rows))
     parts = np.array_split(chosen, range(_TOGETHER, len(chosen), _TOGETHER))
     embedding = [fitted.outputs(data.features.values[part])["embedding"] for part in parts]
-    known = data.manifest[["emotion", "speaker"]].iloc[data.features.clip[chosen]]
-    by_voice = pd.DataFrame(np.concatenate(embedding)).groupby(
-        [known.emotion.to_numpy(), known.speaker.to_numpy()]
+    clip = data.features.clip[chosen]
+    return profile.average_voice(
+        np.concatenate(embedding),
+        data.truth[clip],
+        data.manifest.corpus.to_numpy()[clip],
+        data.manifest.speaker.to_numpy()[clip],
+        classes,
     )
-    return by_voice.mean().groupby(level=0).mean().mean().to_numpy(np.float32)
 
 
 _TOGETHER = 1024  # windows: what a trunk has made of all of them is gigabytes

@@ -57,15 +57,15 @@ def run(
         changed = _robustness(recipe, data, split, found, Path(scratch)) if robustness else ()
     result = training.tested(recipe, data, split, found, seed=seed, fold=fold, robustness=changed)
     if found.network is not None:
-        population = fitted.mean_voice(found, data, fitted.learned_from(recipe, split))
+        moods = _moods(recipe, data, split, found)
         file = _file(seed, fold, folder).with_suffix(".npz")
-        _keep_embeddings(found, data, split.test, population, file)
+        _keep_embeddings(found, data, split.test, moods, file)
     writing.write_json(_file(seed, fold, folder), asdict(result))
     return result
 
 
 def _keep_embeddings(
-    found: Fitted, data: dataset.Dataset, rows: np.ndarray, population: np.ndarray, file: Path
+    found: Fitted, data: dataset.Dataset, rows: np.ndarray, moods: np.ndarray, file: Path
 ) -> None:
     """Keep what the model makes of the windows of some rows, and its `profile.Space`."""
     chosen = np.isin(data.features.clip, rows)
@@ -77,8 +77,14 @@ def _keep_embeddings(
         logits=outputs["logits"],
         embedding=outputs["embedding"],
         kernel=kernel,
-        population=population,
+        moods=moods,
     )
+
+
+def _moods(recipe: Recipe, data: dataset.Dataset, split: splits.Split, found: Fitted) -> np.ndarray:
+    """Return the `moods` of a model's `profile.Space`, of those whom it has learned from."""
+    rows = fitted.learned_from(recipe, split)
+    return fitted.moods_of(found, data, rows, len(recipe.labels))
 
 
 def _robustness(
@@ -86,8 +92,7 @@ def _robustness(
 ) -> tuple[Robustness, ...]:
     """Return what changes to the test recordings do to the answers of the model as it is served."""
     card = training.describe(recipe, data, split, found, ())
-    population = fitted.mean_voice(found, data, fitted.learned_from(recipe, split))
-    bundle.save(found.network, card, folder / "model", population=population)
+    bundle.save(found.network, card, folder / "model", moods=_moods(recipe, data, split, found))
     recognizer = Recognizer(bundle.load(folder / "model"))
     _, rows = measure(recognizer, data.manifest.iloc[split.test])
     return tuple(rows)
@@ -153,7 +158,7 @@ def _with_voice(
 ) -> FoldResult:
     with np.load(_file(result.seed, result.fold, folder).with_suffix(".npz")) as kept:
         window_id, logits, embedding = kept["id"], kept["logits"], kept["embedding"]
-        space = profile.Space(kept["kernel"], kept["population"])
+        space = profile.Space(kept["kernel"], kept["moods"])
     # By name, for the corpora may have changed, and training leaves out what it cannot read.
     tested = manifest[manifest.id.isin(window_id)]
     clip = pd.Index(tested.id).get_indexer(window_id)
@@ -164,15 +169,21 @@ def _with_voice(
         )
     every = np.arange(len(tested))
     of_clip = evaluation.mean_by_clip(embedding, clip, every)
+    heard = evaluation.mean_by_clip(
+        evaluation.probabilities_of(logits, result.temperature), clip, every
+    )
+    truth = np.eye(len(recipe.labels))[dataset.truth(tested, recipe)]
     speaker, emotion = tested.speaker.to_numpy(), tested.emotion.to_numpy()
     rng = np.random.default_rng((result.seed, result.fold, clips or 0))
     change = np.empty((len(tested), len(recipe.labels)))
     for index in every:
         if clips is None:
-            heard = profile.draw_one_of_each(speaker, emotion, index, rng)
+            others = profile.draw_one_of_each(speaker, emotion, index, rng)
+            offset = profile.offsets(of_clip[others], truth[others], space, believed=1)
         else:
-            heard = profile.draw_others(speaker, index, clips, rng)
-        change[index] = profile.correction(of_clip[heard].mean(axis=0), len(heard), space)
+            others = profile.draw_others(speaker, index, clips, rng)
+            offset = profile.offsets(of_clip[others], heard[others], space)
+        change[index] = profile.correction(offset.mean(axis=0), len(others), space)
     probabilities = evaluation.mean_by_clip(
         evaluation.probabilities_of(logits + change[clip], result.temperature), clip, every
     )

@@ -54,7 +54,7 @@ def outputs(
         on_clip: called after each utterance that is not in the cache with the number of these; what
             it raises ends the work, which goes on from there next time.
     """
-    size, labels = len(model.space.population), len(model.card.labels)
+    size, labels = len(model.space.kernel), len(model.card.labels)
     found = np.full((len(manifest), size + labels), np.nan, np.float32)
     rows = np.flatnonzero(can_hear(model, manifest))
     if len(rows):

@@ -1,8 +1,9 @@
 """Getting to know a voice: what in an answer is the speaker's and not the emotion's.
 
 Whatever is said, a voice moves a model's embeddings by about the same amount. A few clips of one
-person, unlabelled, tell by how much: their mean embedding, less that of the voices the model
-learned from. An answer can then be given as if that person had an average voice.
+person, unlabelled, tell by how much: how far they lie, on average, from an average voice in the
+moods that the model hears in them. An answer can then be given as if that person had an average
+voice.
 """
 
 import json
@@ -25,10 +26,14 @@ SECONDS_A_CLIP = 10
 MOST_BYTES = 1_000_000  # of a file, where one takes a few thousand
 _LARGEST = 1e6  # more than any embedding has; what is made of it would be no number
 
-# The mean of few clips says more about what they express than about who speaks. It is shrunk to
-# the population's as if that had been seen in so many clips more (James & Stein 1961); chosen on
-# validation speakers, see benchmarks/LAB.md.
+# Few clips say more about what they express than about who speaks. What they say is shrunk as if
+# the average voice had been heard in so many clips more (James & Stein 1961).
 _PRIOR_CLIPS = 4
+# How far the moods that are heard in the clips are believed, against each being as likely as the
+# next: where all clips are of one mood, that mood would be taken for the voice if they were not
+# believed, and where they are of all moods, the voice for a mood if they were.
+_BELIEVED = 2 / 3
+# Both were chosen on validation speakers (and the first, before, not blindly): benchmarks/LAB.md.
 
 
 class ProfileError(UndertoneError):
@@ -41,12 +46,55 @@ class Space:
 
     Attributes:
         kernel: float32 `(size, classes)`, what the logits make of an embedding.
-        population: float32 `(size,)`, the mean embedding of the average training speaker in each
-            emotion in turn.
+        moods: float32 `(classes, size)`, the embedding of an average voice in each emotion: see
+            `average_voice`.
     """
 
     kernel: np.ndarray
-    population: np.ndarray
+    moods: np.ndarray
+
+
+def average_voice(
+    embeddings: np.ndarray,
+    truth: np.ndarray,
+    corpora: np.ndarray,
+    speakers: np.ndarray,
+    classes: int,
+) -> np.ndarray:
+    """Return the mean embedding of each emotion, float32 `(classes, size)`.
+
+    Within an emotion, all corpora count alike, and within a corpus all speakers: else an emotion
+    that large corpora lack would seem to be part of the voices that have it. An emotion of which
+    there is nothing is the mean of the others.
+
+    Args:
+        embeddings: `(n, size)`.
+        truth: int `(n,)`, of each, and
+        corpora: `(n,)`, and
+        speakers: `(n,)`.
+        classes: how many emotions there are.
+    """
+    import pandas as pd  # which recognising does without
+
+    voices = pd.DataFrame(embeddings).groupby([truth, corpora, speakers]).mean()
+    moods = voices.groupby(level=[0, 1]).mean().groupby(level=0).mean()
+    return moods.reindex(range(classes)).fillna(moods.mean()).to_numpy(np.float32)
+
+
+def offsets(
+    embeddings: np.ndarray, heard: np.ndarray, space: Space, *, believed: float = _BELIEVED
+) -> np.ndarray:
+    """Return how far clips lie from an average voice in the moods that are heard, `(n, size)`.
+
+    Args:
+        embeddings: `(n, size)`.
+        heard: `(n, classes)`, the probability of each emotion.
+        space: of the model.
+        believed: how far, from 0 to 1.
+    """
+    heard = np.asarray(heard)
+    moods = believed * heard + (1 - believed) / heard.shape[1]
+    return np.asarray(embeddings) - moods @ space.moods
 
 
 @dataclass(frozen=True)
@@ -57,23 +105,28 @@ class Voice:
         model: the model's name.
         weights: sha256 of the model's `model.onnx`; to other weights the numbers mean nothing.
         clips: how many clips it was made of.
-        mean: `(size,)` their mean embedding.
+        offset: `(size,)`, how far they lie from an average voice: the mean of `offsets`.
     """
 
     model: str
     weights: str
     clips: int
-    mean: tuple[float, ...]
+    offset: tuple[float, ...]
 
 
 def get_to_know(
-    embeddings: np.ndarray, model: "Bundle", *, worth: Sequence[int] | None = None
+    embeddings: np.ndarray,
+    heard: np.ndarray,
+    model: "Bundle",
+    *,
+    worth: Sequence[int] | None = None,
 ) -> Voice:
     """Make a profile of recordings of one voice.
 
     Args:
-        embeddings: `(recordings, size)`, each one's as in its `Prediction`.
-        model: whose embeddings these are.
+        embeddings: `(recordings, size)`, each one's as in its `Prediction`, and
+        heard: `(recordings, classes)`, the probabilities there.
+        model: whose they are.
         worth: how many clips each recording counts as, see `worth_of`; by default, one.
 
     Raises:
@@ -82,8 +135,9 @@ def get_to_know(
     worth = np.ones(len(embeddings), int) if worth is None else np.asarray(worth)
     clips = min(int(worth.sum()), MOST)
     check_clips(max(clips, len(embeddings)))
-    mean = tuple(round(float(value), 5) for value in np.average(embeddings, axis=0, weights=worth))
-    return Voice(model.card.name, model.card.files["model.onnx"], clips, mean)
+    mean = np.average(offsets(embeddings, heard, model.space), axis=0, weights=worth)
+    offset = tuple(round(float(value), 5) for value in mean)
+    return Voice(model.card.name, model.card.files["model.onnx"], clips, offset)
 
 
 def worth_of(seconds: float) -> int:
@@ -164,11 +218,11 @@ def draw_one_of_each(
     )
 
 
-def correction(mean: np.ndarray, clips: int, space: Space) -> np.ndarray:
+def correction(offset: np.ndarray, clips: int, space: Space) -> np.ndarray:
     """Return what to add to the logits of someone to hear them as an average voice.
 
     Args:
-        mean: `(size,)`, the mean embedding of some clips of theirs, and
+        offset: `(size,)`, the mean of the `offsets` of some clips of theirs, and
         clips: of how many.
         space: of the model.
 
@@ -176,7 +230,7 @@ def correction(mean: np.ndarray, clips: int, space: Space) -> np.ndarray:
         float `(classes,)`.
     """
     known = clips / (clips + _PRIOR_CLIPS)
-    return -known * (np.asarray(mean) - space.population) @ space.kernel
+    return -known * np.asarray(offset) @ space.kernel
 
 
 def to_json(voice: Voice) -> str:
@@ -200,7 +254,7 @@ def from_json(text: str | bytes, model: "Bundle") -> Voice:
         voice = TypeAdapter(Voice).validate_json(text)
     except ValueError:  # pydantic's own is one, too
         raise ProfileError(
-            "this is not a voice profile; choose a file that was downloaded here"
+            "this is not a voice profile of this version; choose a file that was downloaded here"
         ) from None
     check(voice, model)
     return voice
@@ -219,7 +273,7 @@ def check(voice: Voice, model: "Bundle") -> None:
             f"this voice profile was made for {other}, but the model here is “{card.name}”; make "
             "a new one from the same clips"
         )
-    mean = np.array(voice.mean)
-    fits = mean.shape == model.space.population.shape and (np.abs(mean) < _LARGEST).all()
+    offset = np.array(voice.offset)
+    fits = offset.shape == model.space.moods.shape[1:] and (np.abs(offset) < _LARGEST).all()
     if not fits or not FEWEST <= voice.clips <= MOST:
         raise ProfileError("this voice profile is damaged; make a new one")

@@ -239,7 +239,7 @@ class Recognizer:
             ProfileError: the profile was made for another model.
         """
         profile.check(voice, self.bundle)
-        change = profile.correction(np.array(voice.mean), voice.clips, self.bundle.space)
+        change = profile.correction(np.array(voice.offset), voice.clips, self.bundle.space)
         windows = prediction.windows
         values = np.array([list(window.probabilities.values()) for window in windows])
         # Their logarithms are the logits over the temperature, but for a constant.

@@ -156,13 +156,14 @@ def _with_voices(
     out.
     """
     embeddings = np.array([prediction.embedding for prediction in predictions])
+    heard = np.array([list(prediction.probabilities.values()) for prediction in predictions])
     rng = np.random.default_rng(clips)
     changed = {}
     for index, prediction in enumerate(predictions):
         if np.count_nonzero(speakers == speakers[index]) <= clips:
             continue
-        heard = embeddings[profile.draw_others(speakers, index, clips, rng)]
-        voice = profile.get_to_know(heard, recognizer.bundle)
+        others = profile.draw_others(speakers, index, clips, rng)
+        voice = profile.get_to_know(embeddings[others], heard[others], recognizer.bundle)
         changed[index] = recognizer.with_voice(prediction, voice)
     return changed
 

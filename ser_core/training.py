@@ -24,7 +24,7 @@ from ser_core.card import Card, Evaluation, Provenance, Robustness, of_group
 from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
 from ser_core.figures import FoldResult
-from ser_core.fitted import Fitted, clip_probabilities, fit, learned_from, mean_voice
+from ser_core.fitted import Fitted, clip_probabilities, fit, learned_from, moods_of
 from ser_core.hyperparameters import CLASSICAL, Deep
 from ser_core.recipe import OF_RUN as RECIPE
 from ser_core.recipe import Recipe
@@ -99,7 +99,7 @@ def train(
             fitted.network,
             card,
             run_dir / "model",
-            population=mean_voice(fitted, data, learned_from(recipe, split)),
+            moods=moods_of(fitted, data, learned_from(recipe, split), len(recipe.labels)),
             heldout_tables=heldout_tables,
         )
     except OSError as error:

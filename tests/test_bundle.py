@@ -105,7 +105,7 @@ def test_onnx_that_is_none_is_found(copy):
 
 
 def test_a_voice_space_of_another_model_is_found(copy):
-    np.savez(copy / "voice.npz", kernel=np.zeros((5, 8)), population=np.zeros(5))
+    np.savez(copy / "voice.npz", kernel=np.zeros((5, 8)), moods=np.zeros((8, 5)))
     card = json.loads((copy / "card.json").read_text())
     change_card(copy, files=card["files"] | {"voice.npz": bundle.sha256(copy / "voice.npz")})
     with pytest.raises(bundle.BundleError, match="of another model"):
@@ -123,6 +123,23 @@ def test_the_voice_space_is_the_models(toy_run):
     bias = model.get_layer("logits").get_weights()[1]
     logits = outputs["embedding"] @ loaded.space.kernel + bias
     np.testing.assert_allclose(logits, outputs["logits"], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_an_average_voice_in_a_mood_is_heard_as_in_that_mood(name):
+    space = bundle.load(locations.find_model(name)).space
+    heard = (space.moods - space.moods.mean(axis=0)) @ space.kernel
+    assert list(heard.argmax(axis=1)) == list(range(len(heard)))
+
+
+def test_a_model_of_before_knows_the_mean_of_the_moods(copy):
+    with np.load(copy / "voice.npz") as stored:
+        kernel, mean = stored["kernel"], stored["moods"].mean(axis=0)
+    np.savez(copy / "voice.npz", kernel=kernel, population=mean)
+    card = json.loads((copy / "card.json").read_text())
+    change_card(copy, files=card["files"] | {"voice.npz": bundle.sha256(copy / "voice.npz")})
+    moods = bundle.load(copy).space.moods
+    np.testing.assert_array_equal(moods, np.tile(mean, (len(moods), 1)))
 
 
 @given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
@@ -162,7 +179,7 @@ def test_an_export_that_answers_otherwise_is_no_bundle(toy_run, tmp_path, monkey
 
     monkeypatch.setattr(bundle.Bundle, "run", otherwise)
     with pytest.raises(bundle.BundleError, match="differ from the Keras model's by 0.01"):
-        bundle.save(model, loaded.card, tmp_path / "own", population=loaded.space.population)
+        bundle.save(model, loaded.card, tmp_path / "own", moods=loaded.space.moods)
     assert not list(tmp_path.iterdir())
 
 
@@ -175,11 +192,11 @@ def test_a_bundle_that_cannot_take_its_place_says_why(toy_run, tmp_path, monkeyp
     def full(path, target):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    population = bundle.load(toy_run / "model").space.population
+    moods = bundle.load(toy_run / "model").space.moods
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", full)
         with pytest.raises(OSError, match="No space left"):
-            bundle.save(model, card, tmp_path / "own", population=population)
+            bundle.save(model, card, tmp_path / "own", moods=moods)
     assert not list(tmp_path.iterdir())
 
 
@@ -191,8 +208,8 @@ def test_a_bundle_is_replaced_whole(toy_run, tmp_path):
     folder = tmp_path / "own"
     folder.mkdir()
     (folder / "old.txt").write_text("what was there before")
-    population = bundle.load(toy_run / "model").space.population
-    bundle.save(model, card, folder, population=population)
+    moods = bundle.load(toy_run / "model").space.moods
+    bundle.save(model, card, folder, moods=moods)
     assert sorted(path.name for path in folder.iterdir()) == sorted([*bundle.FILES, "card.json"])
     assert [path.name for path in tmp_path.iterdir()] == ["own"]
     assert bundle.load(folder).card.labels == card.labels

@@ -65,7 +65,8 @@ def test_predict_logs_if_it_is_wanted_and_no_name(run, talk_file, monkeypatch, l
 def test_predict_knows_a_voice(run, talk_file, tmp_path):
     model = Recognizer.from_name("swift").bundle
     kept = tmp_path / "mine.json"
-    kept.write_text(profile.to_json(profile.get_to_know(np.full((5, 128), 0.3), model)))
+    voice = profile.get_to_know(np.full((5, 128), 0.3), np.full((5, 8), 1 / 8), model)
+    kept.write_text(profile.to_json(voice))
     predict = ("predict", talk_file, "--model", "swift", "--json")
     [without] = json.loads(run(*predict)[1])
     code, out, err = run(*predict, "--voice", kept)
@@ -361,16 +362,15 @@ def test_evaluate_knows_a_voice_from_other_recordings(run, toy_ravdess, tmp_path
     recognizer = Recognizer.from_name("deep")
     paths = [line.partition(",")[0] for line in lines[1:]]
     heard = recognizer.predict_many([audio.read(path) for path in paths])
-    known_voices = [
-        recognizer.with_voice(
-            prediction,
-            profile.get_to_know(
-                np.array([other.embedding for other in heard if other is not prediction]),
-                recognizer.bundle,
-            ),
+    known_voices = []
+    for prediction in heard:
+        others = [other for other in heard if other is not prediction]
+        voice = profile.get_to_know(
+            np.array([other.embedding for other in others]),
+            np.array([list(other.probabilities.values()) for other in others]),
+            recognizer.bundle,
         )
-        for prediction in heard
-    ]
+        known_voices.append(recognizer.with_voice(prediction, voice))
     truth = np.array([0, 0, 1, 1])
 
     def ece(predictions):

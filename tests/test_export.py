@@ -92,8 +92,8 @@ def recurrent(tmp_path_factory):
         files={},
     )
     runs = tmp_path_factory.mktemp("recurrent")
-    size = network.output["embedding"].shape[1]
-    bundle.save(network, card, runs / "lstm" / "model", population=np.zeros(size))
+    size = network.output["embedding"].shape[1], len(card.labels)
+    bundle.save(network, card, runs / "lstm" / "model", moods=np.zeros(size[::-1]))
     return runs
 
 

@@ -99,5 +99,5 @@ def test_what_a_model_cannot_see_is_no_answer(manifest):
     found = heard.outputs(deep, mixed)
     assert list(np.isfinite(found.probabilities).all(axis=1)) == [False, False, True, True]
     assert np.isnan(heard.outputs(deep, mixed.iloc[:2]).embedding).all()
-    width = len(deep.space.population) + len(deep.card.labels)
+    width = len(deep.space.kernel) + len(deep.card.labels)
     assert kept.count(heard._file(deep), mixed, width) == 2, "what is not heard is not kept"

@@ -506,10 +506,10 @@ def test_pickles_and_nonsense_in_the_voices_are_refused(runs, copy, kind, tmp_pa
     monkeypatch.chdir(tmp_path)
     path = copy / "voice.npz"
     if kind == "object array":
-        np.savez(path, kernel=np.array([Evil()], object), population=np.zeros(128))
+        np.savez(path, kernel=np.array([Evil()], object), moods=np.zeros((8, 128)))
     elif kind == "nan":
         with np.load(path) as stored:
-            np.savez(path, kernel=stored["kernel"] * np.nan, population=stored["population"])
+            np.savez(path, kernel=stored["kernel"] * np.nan, moods=stored["moods"])
     else:
         path.write_bytes(pickle.dumps(Evil()) if kind == "pickle" else b"none")
     signed(copy)

@@ -171,7 +171,8 @@ def test_without_new_sound_there_is_no_new_moment(listener, swift):
 def test_a_voice_that_is_known_is_allowed_for(swift):
     said = speech_like(3.0)
     prediction = swift.predict(audio.Clip(said, live.SAMPLE_RATE, "live"))
-    someone = profile.get_to_know(np.tile(prediction.embedding, (8, 1)), swift.bundle)
+    heard_before = np.tile(list(prediction.probabilities.values()), (8, 1))
+    someone = profile.get_to_know(np.tile(prediction.embedding, (8, 1)), heard_before, swift.bundle)
     heard = []
     for voice in (None, someone):
         listener = live.Listener()

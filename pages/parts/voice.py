@@ -149,7 +149,8 @@ def _unknown() -> None:
         icon=":material/hearing:",
     ):
         embeddings = [prediction.embedding for prediction in heard]
-        st.session_state.voice = profile.get_to_know(embeddings, model, worth=worth)
+        moods = [list(prediction.probabilities.values()) for prediction in heard]
+        st.session_state.voice = profile.get_to_know(embeddings, moods, model, worth=worth)
         st.rerun()
     file = st.file_uploader(
         "Or a profile you kept", type="json", key="voice-file", max_upload_size=1

@@ -171,8 +171,8 @@ def test_a_voice_that_is_known_is_allowed_for(page, browser, runs):
     browser(sound=speech_like(3.0))
     assert not page.toggle, "no voice is known"
     model = recognizer.Recognizer.from_name("deep").bundle
-    far = np.random.default_rng(0).normal(model.space.population, 1, (4, len(model.space.kernel)))
-    page.session_state.voice = profile.get_to_know(far, model)
+    far = np.random.default_rng(0).normal(0, 1, (4, len(model.space.kernel)))
+    page.session_state.voice = profile.get_to_know(far, np.full((4, 8), 1 / 8), model)
     press(page.run(), "Start listening")
     (choice,) = page.toggle
     assert choice.label == "Allow for your voice" and choice.value

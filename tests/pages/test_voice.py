@@ -9,6 +9,8 @@ from tests.helpers import speech_like
 from tests.pages.conftest import wav
 from tests.pages.test_recognize import TITLES
 
+EVEN = np.full((17, 8), 1 / 8)  # every mood is as likely as the next
+
 
 @pytest.fixture
 def heard(app):
@@ -64,7 +66,7 @@ def test_a_voice_is_got_to_know_used_kept_and_forgotten(heard):
 
 def some_voice() -> profile.Voice:
     model = Recognizer.from_name("deep").bundle
-    return profile.get_to_know(np.full((4, len(model.space.population)), 0.5), model)
+    return profile.get_to_know(np.full((4, len(model.space.kernel)), 0.5), EVEN[:4], model)
 
 
 def test_a_profile_that_was_kept_is_used_again(heard):
@@ -79,7 +81,7 @@ def test_a_profile_that_was_kept_is_used_again(heard):
     [
         (None, "not a voice profile"),
         ({"weights": "0" * 64, "model": "swift"}, "made for “swift”"),
-        ({"mean": [1.0]}, "damaged"),
+        ({"offset": [1.0]}, "damaged"),
     ],
 )
 def test_a_profile_that_does_not_fit_gets_a_sentence(heard, change, says):
@@ -111,12 +113,16 @@ def test_a_long_recording_is_enough(app):
 
 def test_recordings_count_by_their_length():
     model = Recognizer.from_name("deep").bundle
-    long, brief = (np.full(len(model.space.population), value) for value in (1.0, 0.0))
+    size, average = len(model.space.kernel), model.space.moods.mean(axis=0)
+    long, brief = (average + np.full(size, value) for value in (1.0, 0.0))
     assert [profile.worth_of(seconds) for seconds in (0.5, 19.9, 20, 3600)] == [1, 1, 2, 360]
-    voice = profile.get_to_know(np.array([long, brief]), model, worth=[3, 1])
-    assert voice.clips == 4 and set(voice.mean) == {0.75}
-    assert profile.get_to_know(np.array([long, brief]), model, worth=[360, 1]).clips == profile.MOST
+    voice = profile.get_to_know(np.array([long, brief]), EVEN[:2], model, worth=[3, 1])
+    assert voice.clips == 4 and set(np.round(voice.offset, 3)) == {0.75}
+    assert (
+        profile.get_to_know(np.array([long, brief]), EVEN[:2], model, worth=[360, 1]).clips
+        == profile.MOST
+    )
     with pytest.raises(profile.ProfileError, match="3 to 16 clips, not 2; add some"):
-        profile.get_to_know(np.array([long, brief]), model)
+        profile.get_to_know(np.array([long, brief]), EVEN[:2], model)
     with pytest.raises(profile.ProfileError, match="not 17; leave out some"):
-        profile.get_to_know(np.array([long] * 17), model)
+        profile.get_to_know(np.array([long] * 17), EVEN, model)
