@@ -22,9 +22,6 @@ samples = {
 ways = {way: f"{way}-{st.session_state.get('visits', 0)}" for way in ("record", "upload", "sample")}
 
 
-uploaded = st.session_state.setdefault("uploaded", set())
-
-
 def take(way):
     """Queue what was just given."""
     given = st.session_state[ways[way]]
@@ -37,12 +34,24 @@ def take(way):
     if way == "record" and given:
         count = st.session_state.recorded = st.session_state.get("recorded", 0) + 1
         queue().append(("recorded", f"Your recording{f' {count}' if count > 1 else ''}", given))
-    if way == "upload":
-        new = [file for file in given if file.file_id not in uploaded and hasattr(file, "read")]
-        queue().extend(("upload", file.name, file) for file in new)
-        uploaded.update(file.file_id for file in new)
-        if len(queue()) > 1:
-            st.session_state.listing = True
+
+
+def take_uploads():
+    """Queue the uploads that are new, and return whether there are some that are gone.
+
+    Not when they are given: should the server have been started again while they came, nobody says
+    that they are new.
+    """
+    known, gone = st.session_state.setdefault("uploaded", set()), False
+    for file in st.session_state[ways["upload"]]:
+        if file.file_id not in known and hasattr(file, "read"):
+            queue().append(("upload", file.name, file))
+            known.add(file.file_id)
+        # What has been heard is there no longer, either.
+        gone |= file.file_id not in known
+    if len(queue()) > 1:
+        st.session_state.listing = True
+    return gone
 
 
 st.set_page_config(page_title="Recognize · Undertone", layout="wide")
@@ -72,8 +81,7 @@ st.caption(
     "on to anyone."
 )
 
-# What has been heard is there no longer, either, but it was heard in this life of the server.
-if any(file.file_id not in uploaded for file in st.session_state[ways["upload"]]):
+if take_uploads():
     st.info(
         "Undertone was started again in the meantime, and what it had heard is gone. Please give "
         "it these files once more."

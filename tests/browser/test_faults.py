@@ -40,14 +40,37 @@ def server(playwright):
     running.kill()
 
 
-def test_killed_during_an_upload_it_says_so_and_goes_on(browser, server, tmp_path):
-    page = open_page(browser, server.url)
-    upload(page, ("first.wav", wav(speech_like(3.0))))
+@pytest.fixture
+def hour(tmp_path):
+    """A file that takes long to upload and to hear."""
+    soundfile.write(tmp_path / "hour.flac", np.tile(long_talk(), 120), 16_000)
+    return tmp_path / "hour.flac"
+
+
+def test_killed_during_an_upload_it_says_so_and_goes_on(browser, server, hour):
+    page, sent = open_page(browser, server.url), []
+    page.on("request", lambda request: sent.append(request) if request.method == "PUT" else None)
+    slow = page.context.new_cdp_session(page)
+    slow.send("Network.enable")
+    limits = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    slow.send("Network.emulateNetworkConditions", limits | {"uploadThroughput": 100_000})
+    uploader = page.get_by_test_id("stFileUploader")
+    uploader.locator("input").set_input_files([hour])
+    while not sent:
+        page.wait_for_timeout(50)
+    server.kill()
+    server.come_back()
+    slow.send("Network.emulateNetworkConditions", limits | {"uploadThroughput": -1})
+    expect(uploader.get_by_text("Error")).to_be_visible()
+    upload(page, ("second.wav", wav(speech_like(3.0, seed=1))))
     wait_for_answer(page)
-    hour = tmp_path / "hour.flac"
-    soundfile.write(hour, np.tile(long_talk(), 120), 16_000)
+    expect(page.get_by_test_id("stText").first).to_have_text("second.wav")
+
+
+def test_killed_while_it_hears_an_upload_it_says_so_and_goes_on(browser, server, hour):
+    page = open_page(browser, server.url)
     page.get_by_test_id("stFileUploader").locator("input").set_input_files([hour])
-    expect(page.get_by_role("progressbar").first).to_be_visible()
+    expect(page.get_by_text("Listening to hour.flac")).to_be_visible()
     server.kill()
     server.come_back()
     expect(page.get_by_text("started again in the meantime")).to_be_visible()

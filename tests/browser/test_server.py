@@ -20,7 +20,7 @@ from playwright.sync_api import expect
 from starlette.formparsers import MultiPartParser
 
 import server
-from benchmarks import load
+from benchmarks import load, visitor
 from ser_core.recognizer import Recognizer
 from tests.browser import serving
 from tests.browser.serving import PAGES, open_page, settle, try_sample, visit
@@ -214,6 +214,34 @@ def test_uploads_are_limited_and_stay_in_memory():
         "gatherUsageStats = false",
     ):
         assert line in options
+
+
+def put_in_pieces(url, headers, name, content):
+    """As `visitor._put`, without saying beforehand how much it will be."""
+    kind = {"Content-Type": "multipart/form-data; boundary=edge"}
+    head = f'--edge\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n\r\n'
+    body = iter([head.encode(), *[content[:100_000]] * (len(content) // 100_000), b"\r\n--edge--"])
+    urllib.request.urlopen(urllib.request.Request(url, body, headers | kind, method="PUT")).close()
+
+
+def test_an_upload_that_is_larger_than_allowed_is_refused(monkeypatch):
+    """Whether it says how large it is or not; what is small enough is heard after that."""
+
+    async def give(url):
+        async with visitor.Visitor(url) as somebody:
+            for put in (visitor._put, put_in_pieces):
+                with monkeypatch.context() as patched, pytest.raises(OSError) as refused:
+                    patched.setattr(visitor, "_put", put)
+                    await somebody.upload("large.wav", bytes(3_000_000))
+                # Who sends on is cut off, perhaps before it has read why.
+                assert getattr(refused.value, "code", 413) == 413
+            await somebody.upload("small.wav", (serving.SAMPLES / "low-and-slow.flac").read_bytes())
+            await somebody.until(
+                lambda: any(it.text.body == "small.wav" for it in somebody.shown())
+            )
+
+    with serving.server(STREAMLIT_SERVER_MAX_UPLOAD_SIZE="1") as url:
+        asyncio.run(give(url))
 
 
 @pytest.mark.parametrize(
