@@ -91,6 +91,9 @@ def test_no_page_asks_anybody_else(browser, toy_url, page):
         try_sample(opened, "Singsong")
     else:
         visit(opened, page)
+    if page == "Live":
+        opened.get_by_role("button", name="Start listening").click()
+        settle(opened)
     for expander in opened.locator("summary:visible").all():
         expander.click()
         settle(opened)
