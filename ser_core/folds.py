@@ -157,6 +157,11 @@ def _with_voice(
     recipe: Recipe, manifest: pd.DataFrame, result: FoldResult, folder: Path, clips: int | None
 ) -> FoldResult:
     with np.load(_file(result.seed, result.fold, folder).with_suffix(".npz")) as kept:
+        if "moods" not in kept:
+            raise UndertoneError(
+                f"{folder} is of an earlier version, which kept less of a voice; delete it and run "
+                "the same command again"
+            )
         window_id, logits, embedding = kept["id"], kept["logits"], kept["embedding"]
         space = profile.Space(kept["kernel"], kept["moods"])
     # By name, for the corpora may have changed, and training leaves out what it cannot read.

@@ -60,6 +60,12 @@ def test_a_fold_of_unseen_speakers_scores_its_own_test_speakers(tmp_path, monkey
     monkeypatch.setattr(dataset, "select", lambda _: manifest[manifest.speaker != "ravdess-03"])
     with pytest.raises(ValueError, match="-03 was tested, but is there no longer; delete"):
         folds.with_voice(loaded, [hot], tmp_path, clips=1)
+    file = tmp_path / "seed0-fold1.npz"
+    with np.load(file) as known:
+        before = {name: known[name] for name in known if name != "moods"}
+    np.savez(file, **before)
+    with pytest.raises(ValueError, match="of an earlier version.*; delete it"):
+        folds.with_voice(loaded, [hot], tmp_path, clips=7)
 
 
 def test_who_has_too_few_recordings_to_be_known_from(monkeypatch):

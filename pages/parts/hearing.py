@@ -160,7 +160,7 @@ def listen() -> None:
         except Exception as error:  # ours, or too little memory; others are still to be heard
             logging.getLogger(__name__).exception("A recording could not be heard.")
             refused().append(
-                f"Sorry, “{plain(title)}” could not be heard, for which Undertone is to blame "
+                f"Sorry, “{plain(title)}” could not be heard because of a fault in Undertone "
                 f"({plain(type(error).__name__)}); try again, or give a shorter recording."
             )
         waiting.pop(0)
