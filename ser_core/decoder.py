@@ -125,8 +125,9 @@ def _serve(requests: socket.socket) -> None:
         if not word:
             os.killpg(0, signal.SIGKILL)  # what it still decodes is for nobody, either
         if os.fork() == 0:
+            connection = socket.socket(fileno=files[0])  # open until the end: a turn is over then
             try:
-                _answer(socket.socket(fileno=files[0]))
+                _answer(connection)
             finally:
                 os._exit(0)
         os.close(files[0])

@@ -473,6 +473,7 @@ def test_the_command_line_gets_a_corpus(zenodo, capsys, data):
         "folder": str(data / "ravdess"),
         "recordings": 4,
         "speakers": 2,
+        "left_out": 0,
     }
     assert cli.main(["data", "get", "ravdess"]) == 0, "all is there: nothing to accept"
 

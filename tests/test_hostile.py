@@ -42,7 +42,6 @@ SERVE = LOOSEN + "decoder._serve(socket.socket(fileno=int(sys.argv[2])))"
 
 # Hears, keeps and draws every file of a folder as a page does, and says of each what came of it.
 HEAR = f"""{LOOSEN}
-import resource
 from ser_core import history, plots_over_time, timeline
 from ser_core.features import FeatureSpec
 from ser_core.recognizer import Recognizer
@@ -66,7 +65,9 @@ for path in sorted(pathlib.Path(sys.argv[2]).iterdir()):
     except audio.AudioError as error:
         said = str(error)
     took, work = time.monotonic() - began, time.process_time() - worked
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not `ru_maxrss`, which is at least what the parent had when it began this process.
+    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    peak = 1024 * int(status["VmHWM"].split()[0])
     print(json.dumps([path.name, said, took, work, peak]), flush=True)
 """
 

@@ -246,17 +246,17 @@ def test_the_learning_rate_rises_then_falls_to_zero():
     assert max(rates) == pytest.approx(config.learning_rate)
 
 
-def test_the_average_voice_is_in_every_mood_equally_often(monkeypatch):
+def test_an_average_voice_is_made_of_the_rows_that_are_given(monkeypatch):
     monkeypatch.setattr(fitted, "_TOGETHER", 2)  # windows
-    said = [("happy", "a"), ("happy", "a"), ("sad", "a"), ("happy", "b"), ("sad", "c")]
-    manifest = pd.DataFrame(said, columns=["emotion", "speaker"])
+    said = [("x", "a"), ("x", "a"), ("x", "a"), ("y", "b"), ("x", "c")]
+    manifest, truth = pd.DataFrame(said, columns=["corpus", "speaker"]), np.array([1, 1, 0, 1, 0])
     clip = np.array([0, 0, 1, 2, 3, 4])
     values = np.array([0.0, 2.0, 4.0, 10.0, 7.0, 99.0], np.float32)[:, None]
-    data = dataset.Dataset(manifest, None, extraction.FeatureSet(values, clip, {}), ())
+    data = dataset.Dataset(manifest, truth, extraction.FeatureSet(values, clip, {}), ())
     found = SimpleNamespace(outputs=lambda part: {"embedding": part * np.array([[1, -1]])})
     happy, sad = ((0 + 2 + 4) / 3 + 7) / 2, 10
-    expected = (happy + sad) / 2
-    np.testing.assert_allclose(fitted.mean_voice(found, data, np.arange(4)), [expected, -expected])
+    moods = fitted.moods_of(found, data, np.arange(4), 2)
+    np.testing.assert_allclose(moods, [[sad, -sad], [happy, -happy]])
 
 
 @pytest.mark.parametrize(

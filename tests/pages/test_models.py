@@ -151,6 +151,10 @@ def test_unseen_speakers_are_the_default(runs, page):
 
 
 def test_a_protocol_without_single_answers_says_so(runs, page):
+    folder = locations.MODELS / "swift"
+    card = bundle.read_card(folder)
+    known = replace(card.evaluation[0], protocol="ravdess-5fold+voice(8)")
+    bundle.write_card(replace(card, evaluation=(*card.evaluation, known)), folder)
     page.run()
     page.selectbox[0].select("ravdess-5fold+voice(8)").run()
     assert page.table[0].value["UAR"][0].endswith("%"), "no range in brackets"
@@ -219,7 +223,8 @@ def test_the_results_of_a_model_are_drawn(page):
     specs = [json.loads(chart.proto.spec)["data"] for chart in page.get("plotly_chart")]
     curve = next(traces[0] for traces in specs if traces[0].get("mode") == "lines+markers+text")
     assert curve["x"] == ["0", "1", "8", "16"]
-    assert curve["y"] == [row.uar, 0.61, 0.68, 0.76] == [row.uar, *known.values()]
+    assert curve["y"] == pytest.approx([row.uar, 0.61, 0.68, 0.76])
+    assert curve["y"] == [row.uar, *known.values()]
     emotions, people = (frame.value for frame in page.dataframe)
     assert dict(zip(emotions.Emotion, emotions.Recall, strict=True)) == {
         name: round(100 * value) for name, value in row.recall.items()
