@@ -62,6 +62,10 @@ def test_killed_during_an_upload_it_says_so_and_goes_on(browser, server, hour):
     server.come_back()
     slow.send("Network.emulateNetworkConditions", limits | {"uploadThroughput": -1})
     expect(uploader.get_by_text("Error")).to_be_visible()
+    # What is given before the page has found the server again is refused with an error, too.
+    connected = page.locator("[data-test-connection-state=CONNECTED]")
+    expect(connected).to_be_visible()
+    settle(page)
     upload(page, ("second.wav", wav(speech_like(3.0, seed=1))))
     wait_for_answer(page)
     expect(page.get_by_test_id("stText").first).to_have_text("second.wav")

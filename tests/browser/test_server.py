@@ -243,8 +243,9 @@ def test_an_upload_that_is_larger_than_allowed_is_refused(monkeypatch):
                 lambda: any(it.text.body == "small.wav" for it in somebody.shown())
             )
 
-    with serving.server(STREAMLIT_SERVER_MAX_UPLOAD_SIZE="1") as url:
-        asyncio.run(give(url))
+    # In a thread, because Playwright has a loop of its own in this one.
+    with serving.server(STREAMLIT_SERVER_MAX_UPLOAD_SIZE="1") as url, ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, give(url)).result()
 
 
 @pytest.mark.parametrize(
