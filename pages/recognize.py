@@ -22,16 +22,25 @@ samples = {
 ways = {way: f"{way}-{st.session_state.get('visits', 0)}" for way in ("record", "upload", "sample")}
 
 
+uploaded = st.session_state.setdefault("uploaded", set())  # ids of files that were queued
+
+
 def take(way):
-    """Queue what was just given."""
+    """Queue what was just given, but for uploads: `take_uploads` does."""
     given = st.session_state[ways[way]]
+    # Taken back by the visitor, or let go of because it has been heard: that is a change, too.
+    if way == "record" and not hasattr(given, "read"):
+        return
+    if way == "upload" and all(file.file_id in uploaded for file in given):
+        return
+    if way == "sample" and not given:
+        return
     refused().clear()
     if way == "sample":
-        if given:
-            queue().append(("sample", f"“{given}”, a synthetic voice", samples[given]))
+        queue().append(("sample", f"“{given}”, a synthetic voice", samples[given]))
         return
     st.session_state[ways["sample"]] = None  # so that one click brings it again
-    if way == "record" and given:
+    if way == "record":
         count = st.session_state.recorded = st.session_state.get("recorded", 0) + 1
         queue().append(("recorded", f"Your recording{f' {count}' if count > 1 else ''}", given))
 
@@ -42,16 +51,13 @@ def take_uploads():
     Not when they are given: should the server have been started again while they came, nobody says
     that they are new.
     """
-    known, gone = st.session_state.setdefault("uploaded", set()), False
-    for file in st.session_state[ways["upload"]]:
-        if file.file_id not in known and hasattr(file, "read"):
-            queue().append(("upload", file.name, file))
-            known.add(file.file_id)
-        # What has been heard is there no longer, either.
-        gone |= file.file_id not in known
+    files = [file for file in st.session_state[ways["upload"]] if file.file_id not in uploaded]
+    new = [file for file in files if hasattr(file, "read")]
+    queue().extend(("upload", file.name, file) for file in new)
+    uploaded.update(file.file_id for file in new)
     if len(queue()) > 1:
         st.session_state.listing = True
-    return gone
+    return len(new) < len(files)
 
 
 st.set_page_config(page_title="Recognize · Undertone", layout="wide")

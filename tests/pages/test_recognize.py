@@ -504,3 +504,15 @@ def test_an_upload_is_let_go_of_once_it_is_heard(app, talk_wav, monkeypatch):
     monkeypatch.setattr(AppTest, "_register_uploaded_files", lambda *_: None)
     app.run()
     assert name(app) == "talk.wav" and not app.info and not app.error
+
+
+@pytest.mark.parametrize("way", ["upload", "record"])
+def test_what_comes_after_something_that_was_let_go_of_is_heard(app, talk_wav, monkeypatch, way):
+    """That it is there no longer is a change, too, but nothing that the visitor has given."""
+    if way == "upload":
+        app.file_uploader[0].upload("talk.wav", talk_wav).run()
+    else:
+        app.audio_input[0].set_value(("talk.wav", talk_wav, "audio/wav")).run()
+    monkeypatch.setattr(AppTest, "_register_uploaded_files", lambda *_: None)
+    app.pills[0].select(TITLES[0]).run()
+    assert name(app) == f"“{TITLES[0]}”, a synthetic voice" and len(titles(app)) == 2
