@@ -3,7 +3,7 @@
 `python -m benchmarks` prints a table of each and writes `benchmarks/results/`, a JSON each;
 `python -m benchmarks predict stages` does some of them. Nothing else should run meanwhile.
 What takes hours, or is about accuracy, is called by its own name: `benchmarks.systems`, `load`,
-`unscaled`, `chance`.
+`unscaled`, `chance`, `moods`.
 """
 
 import argparse

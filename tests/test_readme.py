@@ -91,6 +91,13 @@ def test_what_is_said_of_other_corpora_was_measured():
     assert f"| mean |  | {means} |" in README
 
 
+def test_what_is_said_of_moods_that_are_believed_was_measured():
+    from benchmarks.common import RESULTS
+    from benchmarks.moods import table
+
+    assert table(json.loads((RESULTS / "moods.json").read_text())) in README
+
+
 def test_what_is_said_of_three_seeds_was_measured():
     from benchmarks.common import RESULTS
 

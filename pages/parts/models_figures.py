@@ -70,8 +70,8 @@ def _sureness(model: Model, row: Evaluation, found: Answers) -> None:
             alt=f"Reliability diagram; calibration error {error:.1%}",
         )
         st.caption(
-            "On the dotted line it is right as often as it is sure; below, it is too sure of "
-            f"itself. Expected calibration error (ECE): {row.ece:.1%} of a run's answers."
+            f"By *{row.protocol}*. On the dotted line it is right as often as it is sure; below, "
+            f"it is too sure of itself. Expected calibration error (ECE) of a run: {row.ece:.1%}."
         )
     with right:
         st.subheader("What if it answered only when sure?", anchor=False)
@@ -85,8 +85,8 @@ def _sureness(model: Model, row: Evaluation, found: Answers) -> None:
             f"{share(row.selective_accuracy)} right",
         )
         st.caption(
-            "From right to left, the least sure answers are withheld first. The diamond is this "
-            "model's threshold; by those of the models that were tested, "
+            f"By *{row.protocol}*. From right to left, the least sure answers are withheld first. "
+            "The diamond is this model's threshold; by those of the models that were tested, "
             f"{share(row.coverage)} were answered, {share(row.selective_accuracy)} of them right."
         )
 

@@ -231,7 +231,7 @@ def test_the_results_of_a_model_are_drawn(page):
     }
     assert len(people) == 24 and people.UAR.mean() == pytest.approx(100 * row.uar, abs=1)
     assert set(people.Recordings) == {60 * row.seeds}
-    assert f"(ECE): {row.ece:.1%}" in words and "women" in words
+    assert f"(ECE) of a run: {row.ece:.1%}" in words and "women" in words
 
 
 @pytest.mark.parametrize("protocol", [None, "random-80-20", "ravdess-5fold"])
