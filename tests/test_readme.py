@@ -86,7 +86,16 @@ def test_what_is_said_of_other_corpora_was_measured():
     savee = json.loads((RESULTS / "deep-savee-loso.json").read_text())
     *first, last = (f"{100 * fold['uar']:.0f}" for fold in savee["folds"])
     assert f"{', '.join(first)} and {last}" in " ".join(README.split())
-    rows = {row["protocol"]: row for row in (measured["summary"], *measured["voices"])}
+    said, summary = " ".join(README.split()), measured["summary"]
+    answered = [
+        f"{100 * each['coverage']:.0f} and {100 * each['selective_accuracy']:.0f}"
+        for each in measured["folds"]
+    ]
+    assert f"(of RAVDESS {answered[0]}, of TESS {answered[1]}, of SAVEE {answered[3]}, of" in said
+    assert f"CREMA-D {answered[2]})" in said
+    assert f"answers {100 * summary['coverage']:.0f} %, of which" in said
+    assert f"which {100 * summary['selective_accuracy']:.0f} % are right" in said
+    rows = {row["protocol"]: row for row in (summary, *measured["voices"])}
     means = " | ".join(f"{100 * rows[name]['uar']:.1f}" for name in protocols)
     assert f"| mean |  | {means} |" in README
 

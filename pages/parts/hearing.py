@@ -145,7 +145,7 @@ def listen() -> None:
         if bar is None and long:
             with place.container(horizontal=True, vertical_alignment="center"):
                 bar = st.progress(0.0, width="stretch")
-                st.button("Cancel", icon=":material/close:", on_click=waiting.clear)
+                st.button("Cancel", icon=":material/close:", on_click=cancel)
         if bar is not None:
             # Streamlit stops the script here when something else is asked for.
             bar.progress((total - len(waiting) + done) / total, text=f"Listening to {plain(title)}")
@@ -168,8 +168,15 @@ def listen() -> None:
     place.empty()
 
 
+def cancel() -> None:
+    """Hear nothing of what is in the queue."""
+    for _, _, recording in queue():
+        _forget(recording)
+    queue().clear()
+
+
 def _forget(recording) -> None:
-    """Let go of an upload that has been heard; Streamlit would keep it as long as the visit."""
+    """Let go of an upload that is not needed; Streamlit would keep it as long as the visit."""
     visit = get_script_run_ctx()
     if visit and isinstance(recording, UploadedFile):
         visit.uploaded_file_mgr.remove_file(visit.session_id, recording.file_id)

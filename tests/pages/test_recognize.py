@@ -5,16 +5,19 @@ import subprocess
 import sys
 import tomllib
 from datetime import timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
 import pytest
 import soundfile
 import streamlit as st
+from streamlit.proto.Common_pb2 import FileURLs
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import answer
+from pages.parts import answer, hearing
 from ser_core import locations, plots_over_time, recognizer, shelf
 from ser_core.emotions import EMOTIONS
 from tests.helpers import ROOT, speech_like
@@ -516,3 +519,15 @@ def test_what_comes_after_something_that_was_let_go_of_is_heard(app, talk_wav, m
     monkeypatch.setattr(AppTest, "_register_uploaded_files", lambda *_: None)
     app.pills[0].select(TITLES[0]).run()
     assert name(app) == f"“{TITLES[0]}”, a synthetic voice" and len(titles(app)) == 2
+
+
+def test_what_is_cancelled_is_let_go_of(monkeypatch):
+    record = UploadedFileRec("1", "long.wav", "audio/wav", b"")
+    waiting = [("upload", "long.wav", UploadedFile(record, FileURLs())), ("sample", "a", "a.flac")]
+    manager = MemoryUploadedFileManager("/upload")
+    manager.add_file("visit", record)
+    visit = SimpleNamespace(session_id="visit", uploaded_file_mgr=manager)
+    monkeypatch.setattr(hearing, "get_script_run_ctx", lambda: visit)
+    monkeypatch.setattr(hearing, "queue", lambda: waiting)
+    hearing.cancel()
+    assert not waiting and not manager.get_files("visit", ["1"])

@@ -48,8 +48,12 @@ def test_a_voice_is_got_to_know_used_kept_and_forgotten(heard):
     button(app, "Get to know this voice").click().run()
     assert "amounts to 3 clips" in said(app)
     assert "Allow for your voice" in said(app)
-    voice = app.session_state.voice
-    assert voice.clips == 3
+    predictions = [entry.prediction for entry in app.session_state.history.values()]
+    assert app.session_state.voice == profile.get_to_know(
+        np.array([prediction.embedding for prediction in predictions])[::-1],
+        np.array([list(prediction.probabilities.values()) for prediction in predictions])[::-1],
+        Recognizer.from_name("deep").bundle,
+    )
     app.pills[0].select(TITLES[3]).run()
     assert "Allow for your voice" in said(app), "also for what is heard next"
     with_it = app.header[0].value, alt(app)
