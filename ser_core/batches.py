@@ -20,20 +20,22 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(self, recipe: Recipe, data: Dataset, rows: np.ndarray, seed: int):
-        """Prepare the windows of some rows of a dataset."""
+        """Prepare the windows of some rows of a dataset; `corpus` is of each, `(windows,)`."""
         super().__init__()
         self.recipe, self.seed, self.epoch = recipe, seed, 0
         sets = (data.features, *data.varied)
         # Values stay where they are until they are asked for: of a trunk, they are gigabytes.
         self.sources = [features.values for features in sets]
-        parts = [labelled(recipe, data.truth, features, rows) for features in sets]
+        parts = [labelled(recipe, data, features, rows) for features in sets]
         chosen, targets, weights = zip(*parts, strict=True)
+        clips = [features.clip[row] for features, row in zip(sets, chosen, strict=True)]
+        clip = np.concatenate(clips)
+        self.corpus = data.manifest.corpus.to_numpy(str)[clip]
         self.source = np.repeat(np.arange(len(parts)), [len(each) for each in chosen])
         self.row = np.concatenate(chosen)
         self.targets, self.weights = np.concatenate(targets), np.concatenate(weights)
         if share := recipe.training.teacher:
-            clips = [features.clip[row] for features, row in zip(sets, chosen, strict=True)]
-            said = taught(recipe, data, rows)[np.concatenate(clips)]
+            said = taught(recipe, data, rows)[clip]
             self.targets = (1 - share) * self.targets + share * said
         shown = len(self.row if recipe.training.whole_epochs else chosen[0])
         self.size = min(recipe.training.batch_size, shown)
@@ -76,18 +78,21 @@ class Batches(keras.utils.PyDataset):
 
 
 def labelled(
-    recipe: Recipe, truth: np.ndarray, features: FeatureSet, rows: np.ndarray
+    recipe: Recipe, data: Dataset, features: FeatureSet, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return which windows are of some rows, their one-hot targets and their weights.
 
-    The weights have every class count the same.
+    The weights have every class of a corpus count the same, and a corpus as much as it has windows.
+    Over all corpora, a class that few of them have would count for much more there than the others.
     """
     chosen = np.flatnonzero(np.isin(features.clip, rows))
-    truth = truth[features.clip[chosen]]
-    count = np.bincount(truth, minlength=len(recipe.labels))
-    weights = (len(truth) / (np.count_nonzero(count) * np.maximum(count, 1)))[truth]
-    if not recipe.training.class_weights:
-        weights = np.ones(len(truth))
+    truth = data.truth[features.clip[chosen]]
+    corpus = data.manifest.corpus.to_numpy(str)[features.clip[chosen]]
+    weights = np.ones(len(truth))
+    for each in np.unique(corpus) if recipe.training.class_weights else ():
+        of = corpus == each
+        count = np.bincount(truth[of], minlength=len(recipe.labels))
+        weights[of] = (of.sum() / (np.count_nonzero(count) * np.maximum(count, 1)))[truth[of]]
     targets = np.eye(len(recipe.labels), dtype=np.float32)[truth]
     return chosen, targets, weights.astype(np.float32)
 

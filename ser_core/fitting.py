@@ -10,10 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 from scipy.special import log_softmax
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
-from ser_core import networks, warm_start, writing
+from ser_core import networks, regressions, warm_start, writing
 from ser_core.batches import Batches, labelled
 from ser_core.dataset import Dataset
 from ser_core.errors import TrainingError
@@ -63,11 +61,13 @@ def fit_network(
     network = networks.build(recipe, scale(recipe, batches))
     if config.start:
         warm_start.transfer(recipe, network)
+    elif isinstance(recipe.network, Deep):
+        regressions.fit_likeness(recipe, network, batches)
     model = networks.head(network)
     classifier = keras.Model(model.input, model.output["logits"])
     validation = None
     if len(split.validation):
-        chosen, *known = labelled(recipe, data.truth, data.features, split.validation)
+        chosen, *known = labelled(recipe, data, data.features, split.validation)
         validation = (data.features.values[chosen], *known)
     # Before the network is compiled, because its copy of it would be, too.
     guide = Guide(classifier, validation, config, folder, on_epoch)
@@ -100,38 +100,9 @@ def fit_network(
     if not guide.best_epoch:
         raise TrainingError("no epoch had a finite loss; set training.learning_rate lower")
     classifier.set_weights(guide.best_weights)
-    if isinstance(recipe.network, Deep) and recipe.network.regression:
-        fit_regression(network, recipe.network.regression, batches)
+    if isinstance(recipe.network, Deep):
+        regressions.fit_emotions(recipe, network, batches)
     return network, guide.best_epoch, guide.elapsed
-
-
-def fit_regression(network: keras.Model, freedom: float, batches: Batches) -> None:
-    """Fit the regression of a `deep` network, when all else is.
-
-    It is a linear function of the frames' sd, too many values to be learned well along
-    with the rest; alone and held tightly it errs in other places than the rest does.
-
-    Args:
-        network: with a regression.
-        freedom: scikit-learn's C.
-        batches: whose windows are learned from, in all variants and as they are.
-    """
-    statistics = keras.Model(
-        network.get_layer(networks.HEARD).output, network.get_layer(networks.STATISTICS).output
-    )
-    found = np.concatenate([statistics.predict_on_batch(some) for some in batches.in_order()])
-    scaler = StandardScaler().fit(found)
-    fitted = LogisticRegression(C=freedom, max_iter=1000).fit(
-        scaler.transform(found), batches.targets.argmax(axis=1), batches.weights
-    )
-    two = len(fitted.coef_) == 1  # of two classes, scikit-learn has the second's weights alone
-    known = fitted.classes_[1:] if two else fitted.classes_
-    classes = batches.targets.shape[1]
-    kernel, bias = np.zeros((found.shape[1], classes)), np.full(classes, -10.0)
-    bias[fitted.classes_] = 0
-    kernel[:, known] = fitted.coef_.T / scaler.scale_[:, None]
-    bias[known] = fitted.intercept_
-    networks.set_regression(network, kernel, bias - scaler.mean_ @ kernel)
 
 
 def scale(recipe: Recipe, batches: Batches) -> networks.Scale | None:

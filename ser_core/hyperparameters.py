@@ -119,6 +119,10 @@ class Deep:
         channel_dropout: whole channels.
         regression: how free (scikit-learn's C) a logistic regression on the frames' sd is, whose
             logits are added to the others; 0 for none.
+        corpora: how many kinds of recordings have a projection and a regression of their own
+            besides the one that is shared (`networks.deep`): as many as the recipe has corpora, or
+            more; 1 for none.
+        shared_alone: rate at which, while it learns, none has.
     """
 
     name: Literal["deep"]
@@ -130,6 +134,8 @@ class Deep:
     frame_dropout: Share = 0.1
     channel_dropout: Share = 0.2
     regression: Annotated[float, Interval(ge=0, le=1e6)] = 0.0
+    corpora: Size = 1
+    shared_alone: Share = 0.0
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from ser_core.hyperparameters import CnnBiLstm, Conv1d, Crnn, Deep
 from ser_core.recipe import Recipe
 
 # Layers of `deep`.
-HEARD, STATISTICS, REGRESSION = "heard_frames", "statistics", "regression"
+HEARD, AVERAGE, STATISTICS, REGRESSION = "heard_frames", "average", "statistics", "regression"
+LIKENESS, COMPONENTS, FAMILIAR, SHARES = "likeness", "components", "familiar", "shares"
+_COMPONENTS = 64
 _TOGETHER = 256  # windows
 
 
@@ -164,7 +166,13 @@ def deep(
     The trunk has the published weights, which are not to be trained; see `head`. The pooled
     statistics are the embedding, of which the logits are a linear function: that is what lets
     `profile` take a voice out of an answer. With a regression, its logits are in the embedding,
-    too; they are zeros until `set_regression`.
+    too; they are zeros until `regressions.fit_emotions`.
+
+    With several corpora, each has a projection and a regression of its own, which are added to the
+    shared ones, so that what differs from one to another need not hold in all (Daumé 2007, arXiv
+    0907.1815). To which corpus a recording belongs is not told but heard: its own part counts the
+    less, the less like any corpus it is. See `regressions.fit_likeness`; until then, all count
+    alike.
 
     Args:
         shape: frames in a window and 80 filter banks; behind a clip's end, zeros.
@@ -176,22 +184,73 @@ def deep(
     x = lower.output
     heard = ops.cast(ops.any(ops.not_equal(x, 0), axis=2, keepdims=True), x.dtype)
     frames = _standardised(x, scale, "scale_of_frames") * heard
+    average, deviation = _statistics(frames, heard)
+    shares = _shares(average, config) if config.corpora > 1 else None
     x = layers.SpatialDropout1D(config.channel_dropout)(frames)
     x = layers.Dropout(config.frame_dropout, noise_shape=(None, x.shape[1], 1))(x)
-    x = layers.Dense(config.projected, activation="relu")(x)
+    x = layers.Activation("relu")(_projected(x, config.projected, shares))
     x = layers.Dropout(config.dropout)(x) * heard
     x = layers.Concatenate()([x, layers.Bidirectional(_lstm(config.lstm_units, sequences=True))(x)])
     pooled, attention = attentive_statistics(x, heard)
     if config.regression:
-        statistics = layers.Activation("linear", name=STATISTICS)(_deviation(frames, heard))
+        statistics = layers.Activation("linear", name=STATISTICS)(deviation)
+        parts = 1 if shares is None else 1 + config.corpora
         regression = layers.Dense(
-            classes, kernel_initializer="zeros", trainable=False, name=REGRESSION
+            parts * classes, kernel_initializer="zeros", trainable=False, name=REGRESSION
         )(statistics)
+        if shares is not None:
+            regression = layers.Reshape((parts, classes))(regression)
+            regression = ops.sum(shares[:, :, None] * regression, axis=1)
         pooled = layers.Concatenate()([pooled, regression])
     embedding = layers.Activation("linear", name="embedding")(pooled)
     logits = layers.Dense(classes, name="logits")(layers.Dropout(config.dropout)(embedding))
     outputs = {"logits": logits, "embedding": embedding, "attention": attention}
     return keras.Model(lower.input, outputs, name="deep")
+
+
+def _shares(average, config: Deep):
+    """Return how much the shared part and each corpus's own count, `(n, 1 + corpora)`.
+
+    Args:
+        average: of a recording's frames, standardised, `(n, channels)`: voice and microphone more
+            than mood (benchmarks/LAB.md).
+        config: hyper-parameters.
+    """
+    fixed = {"trainable": False, "kernel_initializer": "zeros"}
+    average = layers.Activation("linear", name=AVERAGE)(average)
+    like = layers.Dense(config.corpora, activation="softmax", name=LIKENESS, **fixed)(average)
+    inside = layers.Dense(_COMPONENTS, use_bias=False, name=COMPONENTS, **fixed)(average)
+    outside = log_outside(average, inside)
+    familiar = layers.Dense(1, activation="sigmoid", name=FAMILIAR, **fixed)(outside)
+    shared = ops.ones_like(familiar)
+    # Of dropout's zeros and 1 / (1 - rate), 0 and 1 are made.
+    own = ops.sign(layers.Dropout(config.shared_alone)(shared))
+    return layers.Concatenate(name=SHARES)([shared, own * familiar * like])
+
+
+def log_outside(vectors, inside):
+    """Return the logarithm of what principal components leave of squared lengths, `(n, 1)`.
+
+    Args:
+        vectors: `(n, size)`.
+        inside: their coordinates along the components, `(n, components)`.
+    """
+    whole, part = (ops.sum(ops.square(x), axis=1, keepdims=True) for x in (vectors, inside))
+    return ops.log(ops.maximum(whole - part, 1e-6))
+
+
+def _projected(x, size: int, shares):
+    """Return a linear function of the frames `(n, steps, channels)`; with shares, a mixture."""
+    if shares is None:
+        return layers.Dense(size)(x)
+    channels = x.shape[2]
+    # A kernel for each recording costs less than each kernel's result for each frame. Every part
+    # begins as a dense layer's (Glorot & Bengio 2010).
+    reach = (6 / (channels + size)) ** 0.5
+    begin = keras.initializers.RandomUniform(-reach, reach)
+    kernel = layers.Dense(channels * size, use_bias=False, kernel_initializer=begin)(shares)
+    bias = layers.Dense(size, use_bias=False, kernel_initializer="zeros")(shares)
+    return ops.matmul(x, layers.Reshape((channels, size))(kernel)) + bias[:, None]
 
 
 def trunk(shape: tuple[int, int], config: Deep) -> keras.Model:
@@ -215,18 +274,15 @@ def spread(shape: tuple[int, int], config: Deep) -> keras.Model:
     """
     lower = trunk(shape, config)
     heard = ops.cast(ops.any(ops.not_equal(lower.output, 0), axis=2, keepdims=True), "float32")
-    return keras.Model(lower.input, _deviation(lower.output, heard))
+    return keras.Model(lower.input, _statistics(lower.output, heard)[1])
 
 
-def _deviation(x, heard):
-    """Return the sd over the steps of `(n, steps, channels)` that are heard.
-
-    The mean is left out: it is voice and microphone more than mood (benchmarks/LAB.md).
-    """
+def _statistics(x, heard):
+    """Return mean and sd over the steps of `(n, steps, channels)` that are heard."""
     count = ops.maximum(ops.sum(heard, axis=1), 1)
     mean = ops.sum(x, axis=1) / count
     variance = ops.sum(ops.square(x), axis=1) / count - ops.square(mean)
-    return ops.sqrt(ops.maximum(variance, 1e-6))
+    return mean, ops.sqrt(ops.maximum(variance, 1e-6))
 
 
 def set_regression(network: keras.Model, kernel: np.ndarray, bias: np.ndarray) -> None:
@@ -234,13 +290,14 @@ def set_regression(network: keras.Model, kernel: np.ndarray, bias: np.ndarray) -
 
     Args:
         network: built with a regression.
-        kernel: `(channels, classes)`.
-        bias: `(classes,)`.
+        kernel: `(channels, parts * classes)`; the parts are one, or the shared one and those that
+            each corpus adds to it.
+        bias: `(parts * classes,)`.
     """
     network.get_layer(REGRESSION).set_weights([kernel, bias])
     logits = network.get_layer("logits")
     weights, own_bias = logits.get_weights()
-    weights[-len(bias) :] = np.eye(len(bias))
+    weights[-len(own_bias) :] = np.eye(len(own_bias))
     logits.set_weights([weights, own_bias])
 
 

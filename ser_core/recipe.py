@@ -196,6 +196,9 @@ class Recipe:
                 )
         if isinstance(self.network, Deep) != isinstance(self.features, FbankSpec):
             raise ValueError('the network deep and features of the kind "fbank" want each other')
+        named = len(self.data.corpora)
+        if isinstance(self.network, Deep) and 1 < self.network.corpora < named:
+            raise ValueError(f"network.corpora must be 1, or {named} (as in data.corpus) or more")
 
     @property
     def digest(self) -> str:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -124,40 +123,6 @@ def test_a_network_is_trained_shipped_and_heard(name, tmp_path):
         once, again = (jobs.read_events(tmp_path / folder) for folder in ("run", "again"))
         for score in ("loss", "val_loss"):
             assert [event[score] for event in once] == [event[score] for event in again] != []
-
-
-@pytest.mark.parametrize(("labels", "absent"), [(2, ()), (3, ()), (4, (1,))])
-def test_a_regression_is_added_to_the_logits_of_deep(labels, absent):
-    names = ["neutral", "happy", "sad", "angry"][:labels]
-    loaded = recipe.load("deep", [f"labels={json.dumps(names)}", "network.blocks=1"])
-    network = networks.build(loaded, networks.Scale(np.full(512, 0.5), np.full(512, 2.0)))
-    rng = np.random.default_rng(0)
-
-    def frames(truth):
-        found = rng.normal(truth[:, None, None], 1 + truth[:, None, None], (len(truth), 74, 512))
-        for clip, length in zip(found, rng.integers(10, 74, len(truth)), strict=True):
-            clip[length:] = 0
-        return found.astype(np.float32)
-
-    truth = np.setdiff1d(np.arange(labels), absent).repeat(8)
-    windows = frames(truth)
-    batches = SimpleNamespace(
-        in_order=lambda: np.array_split(windows, 3),
-        targets=np.eye(labels)[truth],
-        weights=np.ones(len(truth)),
-    )
-    head, unseen = networks.head(network), frames(truth)
-    before = head.predict(unseen, verbose=0)
-    fitting.fit_regression(network, 0.003, batches)
-    after = head.predict(unseen, verbose=0)
-    added = after["logits"] - before["logits"]
-    assert list(added.argmax(axis=1)) == list(truth)
-    np.testing.assert_allclose(after["embedding"][:, -labels:], added, atol=1e-3)
-    np.testing.assert_allclose(
-        after["embedding"][:, :-labels], before["embedding"][:, :-labels], atol=1e-5
-    )
-    kernel, bias = network.get_layer("logits").get_weights()
-    np.testing.assert_allclose(after["embedding"] @ kernel + bias, after["logits"], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -158,7 +158,7 @@ def guide(tmp_path):
     model = networks.build(loaded)
     classifier = keras.Model(model.input, model.output["logits"])
     classifier.compile("sgd", "mse")
-    chosen, *known = labelled(loaded, data.truth, data.features, np.arange(10))
+    chosen, *known = labelled(loaded, data, data.features, np.arange(10))
     windows = (data.features.values[chosen], *known)
     guide = fitting.Guide(classifier, windows, loaded.training, tmp_path)
     guide.set_model(classifier)
@@ -260,14 +260,18 @@ def test_an_average_voice_is_made_of_the_rows_that_are_given(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"), [("true", [2, 2 / 3, 2 / 3, 2 / 3]), ("false", [1] * 4)]
+    ("wanted", "expected"),
+    [("true", [2, 2 / 3, 2 / 3, 2 / 3, 0.75, 1.5, 0.75, 1]), ("false", [1] * 8)],
 )
-def test_rare_emotions_count_as_much_as_frequent_ones(wanted, expected):
+def test_rare_emotions_count_as_much_as_frequent_ones_in_each_corpus(wanted, expected):
     loaded = recipe.load("swift", [*TOY, f"training.class_weights={wanted}"])
-    features = extraction.FeatureSet(np.zeros((5, 188, 64), np.float32), np.arange(5), {})
-    truth = np.array([3, 1, 1, 1, 0])
-    chosen, targets, weights = labelled(loaded, truth, features, np.arange(4))
-    assert list(chosen) == [0, 1, 2, 3] and list(targets.argmax(axis=1)) == [3, 1, 1, 1]
+    features = extraction.FeatureSet(np.zeros((9, 188, 64), np.float32), np.arange(9), {})
+    truth = np.array([3, 1, 1, 1, 0, 2, 0, 3, 0])
+    corpus = [*["one"] * 4, "another", "another", "another", "third", "one"]
+    data = dataset.Dataset(pd.DataFrame({"corpus": corpus}), truth, features, ())
+    chosen, targets, weights = labelled(loaded, data, features, np.arange(8))
+    assert list(chosen) == list(range(8))
+    assert list(targets.argmax(axis=1)) == list(truth[:8])
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
 
 

@@ -1,0 +1,116 @@
+"""What of a `deep` network is not learned by descent: layers that scikit-learn fits."""
+
+import keras
+import numpy as np
+from sklearn.decomposition import TruncatedSVD
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from ser_core import networks
+from ser_core.batches import Batches
+from ser_core.recipe import Recipe
+
+_FREEDOM = 0.003  # scikit-learn's C, of what tells corpora apart
+_ABSENT = -10.0  # the logit of an emotion that nobody had
+
+
+def fit_likeness(recipe: Recipe, network: keras.Model, batches: Batches) -> None:
+    """Fit by what a recording is told to be like a corpus, and by what to be like none.
+
+    A regression on the mean of the frames tells corpora apart; how far that mean lies outside its
+    principal components tells another microphone from another voice. The sigmoid of that is 1/2
+    where all but a hundredth of the recordings learned from lie nearer, and 0.98 at their median.
+
+    Args:
+        recipe: what is trained; with one corpus, or no parts for several, nothing is done.
+        network: a `deep` one.
+        batches: whose windows are learned from, in all variants and as they are.
+    """
+    config, names = recipe.network, recipe.data.corpora
+    if config.corpora < 2 or len(np.unique(batches.corpus)) < 2:
+        return
+    found = _heard(network, networks.AVERAGE, batches)
+    corpus = np.array([names.index(name) for name in batches.corpus])
+    kernel, bias = _regression(found, corpus, config.corpora, _FREEDOM)
+    network.get_layer(networks.LIKENESS).set_weights([kernel, bias])
+
+    size = network.get_layer(networks.COMPONENTS).units
+    components = TruncatedSVD(size, random_state=0).fit(found).components_.T
+    network.get_layer(networks.COMPONENTS).set_weights([components])
+    outside = np.asarray(networks.log_outside(found, found @ components))
+    median, most = np.quantile(outside, [0.5, 0.99])
+    slope = 4 / (median - most)
+    network.get_layer(networks.FAMILIAR).set_weights(
+        [np.array([[slope]]), np.array([-slope * most])]
+    )
+
+
+def fit_emotions(recipe: Recipe, network: keras.Model, batches: Batches) -> None:
+    """Fit the regression of a `deep` network, if it has one, when all else is.
+
+    It is a linear function of the frames' sd, too many values to be learned well along with the
+    rest; alone and held tightly it errs in other places than the rest does. Where corpora have
+    parts of their own, what is like a corpus is judged half by the regression that all share and
+    half by one that was fitted on that corpus alone.
+
+    Args:
+        recipe: what is trained.
+        network: a `deep` one.
+        batches: whose windows are learned from, in all variants and as they are.
+    """
+    config, classes = recipe.network, len(recipe.labels)
+    if not config.regression:
+        return
+    found = _heard(network, networks.STATISTICS, batches)
+    truth = batches.targets.argmax(axis=1)
+
+    def fitted(rows: np.ndarray | slice, absent: float) -> np.ndarray:
+        chosen = found[rows], truth[rows], classes, config.regression, batches.weights[rows]
+        return np.vstack(_regression(*chosen, absent=absent))
+
+    shared = fitted(slice(None), _ABSENT)
+    parts = np.zeros((config.corpora, *shared.shape))
+    for part, name in zip(parts, recipe.data.corpora, strict=False):
+        rows = batches.corpus == name
+        if config.corpora > 1 and len(np.unique(truth[rows])) > 1:
+            # Of emotions that it has not, a corpus says nothing.
+            part[:] = (fitted(rows, absent=0.0) - shared) / 2
+    both = np.hstack([shared, *parts] if config.corpora > 1 else [shared])
+    networks.set_regression(network, both[:-1], both[-1])
+
+
+def _heard(network: keras.Model, layer: str, batches: Batches) -> np.ndarray:
+    """Return what a layer makes of the frames of all windows, `(windows, size)`."""
+    part = keras.Model(network.get_layer(networks.HEARD).output, network.get_layer(layer).output)
+    return np.concatenate([part.predict_on_batch(some) for some in batches.in_order()])
+
+
+def _regression(
+    values: np.ndarray,
+    truth: np.ndarray,
+    classes: int,
+    freedom: float,
+    weights: np.ndarray | None = None,
+    *,
+    absent: float = _ABSENT,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a logistic regression as a linear function: kernel `(size, classes)` and bias.
+
+    Args:
+        values: `(n, size)`; they are standardised.
+        truth: int `(n,)`, two classes at least.
+        classes: how many there may be.
+        freedom: scikit-learn's C.
+        weights: how much each counts.
+        absent: the logit of classes that are not there.
+    """
+    scaler = StandardScaler().fit(values)
+    model = LogisticRegression(C=freedom, max_iter=1000)
+    model.fit(scaler.transform(values), truth, weights)
+    two = len(model.coef_) == 1  # of two classes, scikit-learn has the second's weights alone
+    known = model.classes_[1:] if two else model.classes_
+    kernel, bias = np.zeros((values.shape[1], classes)), np.full(classes, absent)
+    bias[model.classes_] = 0
+    kernel[:, known] = model.coef_.T / scaler.scale_[:, None]
+    bias[known] = model.intercept_
+    return kernel, bias - scaler.mean_ @ kernel
