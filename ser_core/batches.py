@@ -20,7 +20,7 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(self, recipe: Recipe, data: Dataset, rows: np.ndarray, seed: int):
-        """Prepare the windows of some rows of a dataset; `corpus` is of each, `(windows,)`."""
+        """Prepare the windows of some rows of a dataset; `utterances` has a row for each."""
         super().__init__()
         self.recipe, self.seed, self.epoch = recipe, seed, 0
         sets = (data.features, *data.varied)
@@ -30,7 +30,7 @@ class Batches(keras.utils.PyDataset):
         chosen, targets, weights = zip(*parts, strict=True)
         clips = [features.clip[row] for features, row in zip(sets, chosen, strict=True)]
         clip = np.concatenate(clips)
-        self.corpus = data.manifest.corpus.to_numpy(str)[clip]
+        self.utterances = data.manifest.iloc[clip]
         self.source = np.repeat(np.arange(len(parts)), [len(each) for each in chosen])
         self.row = np.concatenate(chosen)
         self.targets, self.weights = np.concatenate(targets), np.concatenate(weights)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from sklearn.decomposition import TruncatedSVD
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 
 from ser_core import networks
@@ -11,15 +12,16 @@ from ser_core.batches import Batches
 from ser_core.recipe import Recipe
 
 _FREEDOM = 0.003  # scikit-learn's C, of what tells corpora apart
+_PARTS = 5  # of the speakers, and of the corpora at most
 _ABSENT = -10.0  # the logit of an emotion that nobody had
 
 
 def fit_likeness(recipe: Recipe, network: keras.Model, batches: Batches) -> None:
     """Fit by what a recording is told to be like a corpus, and by what to be like none.
 
-    A regression on the mean of the frames tells corpora apart; how far that mean lies outside its
-    principal components tells another microphone from another voice. The sigmoid of that is 1/2
-    where all but a hundredth of the recordings learned from lie nearer, and 0.98 at their median.
+    A regression on the mean of the frames tells corpora apart. How far that mean lies outside its
+    principal components tells another microphone from another voice: by a second regression, on
+    that distance for speakers and for corpora who were left out in turn.
 
     Args:
         recipe: what is trained; with one corpus, or no parts for several, nothing is done.
@@ -27,22 +29,36 @@ def fit_likeness(recipe: Recipe, network: keras.Model, batches: Batches) -> None
         batches: whose windows are learned from, in all variants and as they are.
     """
     config, names = recipe.network, recipe.data.corpora
-    if config.corpora < 2 or len(np.unique(batches.corpus)) < 2:
+    corpus = batches.utterances.corpus.to_numpy(str)
+    if config.corpora < 2 or len(np.unique(corpus)) < 2:
         return
     found = _heard(network, networks.AVERAGE, batches)
-    corpus = np.array([names.index(name) for name in batches.corpus])
-    kernel, bias = _regression(found, corpus, config.corpora, _FREEDOM)
-    network.get_layer(networks.LIKENESS).set_weights([kernel, bias])
+    which = np.array([names.index(name) for name in corpus])
+    likeness = _regression(found, which, config.corpora, _FREEDOM)
+    network.get_layer(networks.LIKENESS).set_weights(likeness)
 
     size = network.get_layer(networks.COMPONENTS).units
-    components = TruncatedSVD(size, random_state=0).fit(found).components_.T
-    network.get_layer(networks.COMPONENTS).set_weights([components])
-    outside = np.asarray(networks.log_outside(found, found @ components))
-    median, most = np.quantile(outside, [0.5, 0.99])
-    slope = 4 / (median - most)
-    network.get_layer(networks.FAMILIAR).set_weights(
-        [np.array([[slope]]), np.array([-slope * most])]
-    )
+    speaker = corpus + batches.utterances.speaker.to_numpy(str)
+    distance, known = [], []
+    for groups, are_known in ((speaker, True), (corpus, False)):
+        parts = GroupKFold(min(_PARTS, len(np.unique(groups))))
+        for others, left_out in parts.split(found, groups=groups):
+            away = _outside(found[left_out], _components(found[others], size))
+            distance.append(away)
+            known.append(np.full(len(away), are_known))
+    distance, known = np.concatenate(distance), np.concatenate(known)
+    familiar = LogisticRegression(class_weight="balanced").fit(distance, known)
+    network.get_layer(networks.COMPONENTS).set_weights([_components(found, size)])
+    network.get_layer(networks.FAMILIAR).set_weights([familiar.coef_, familiar.intercept_])
+
+
+def _components(values: np.ndarray, size: int) -> np.ndarray:
+    """Return the directions in which values vary most, `(values, size)`."""
+    return TruncatedSVD(size, random_state=0).fit(values).components_.T
+
+
+def _outside(values: np.ndarray, components: np.ndarray) -> np.ndarray:
+    return np.asarray(networks.log_outside(values, values @ components))
 
 
 def fit_emotions(recipe: Recipe, network: keras.Model, batches: Batches) -> None:
@@ -71,7 +87,7 @@ def fit_emotions(recipe: Recipe, network: keras.Model, batches: Batches) -> None
     shared = fitted(slice(None), _ABSENT)
     parts = np.zeros((config.corpora, *shared.shape))
     for part, name in zip(parts, recipe.data.corpora, strict=False):
-        rows = batches.corpus == name
+        rows = batches.utterances.corpus.to_numpy(str) == name
         if config.corpora > 1 and len(np.unique(truth[rows])) > 1:
             # Of emotions that it has not, a corpus says nothing.
             part[:] = (fitted(rows, absent=0.0) - shared) / 2
