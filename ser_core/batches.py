@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from ser_core import teacher
+from ser_core import linear, teacher
 from ser_core.augment import augment
 from ser_core.dataset import Dataset
 from ser_core.extraction import FeatureSet
@@ -82,26 +82,26 @@ def labelled(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return which windows are of some rows, their one-hot targets and their weights.
 
-    The weights have every class of a corpus count the same, and a corpus as much as it has windows.
-    Over all corpora, a class that few of them have would count for much more there than the others.
+    The weights are those of `linear.class_weights`.
     """
     chosen = np.flatnonzero(np.isin(features.clip, rows))
     truth = data.truth[features.clip[chosen]]
     corpus = data.manifest.corpus.to_numpy(str)[features.clip[chosen]]
-    weights = np.ones(len(truth))
-    for each in np.unique(corpus) if recipe.training.class_weights else ():
-        of = corpus == each
-        count = np.bincount(truth[of], minlength=len(recipe.labels))
-        weights[of] = (of.sum() / (np.count_nonzero(count) * np.maximum(count, 1)))[truth[of]]
+    wanted = recipe.training.class_weights
+    weights = linear.class_weights(truth, corpus) if wanted else np.ones(len(truth))
     targets = np.eye(len(recipe.labels), dtype=np.float32)[truth]
     return chosen, targets, weights.astype(np.float32)
 
 
 def taught(recipe: Recipe, data: Dataset, rows: np.ndarray) -> np.ndarray:
     """Return what a teacher who knows some rows says of them, float32 `(utterances, classes)`."""
-    speakers = data.manifest.speaker.to_numpy()
+    whose = data.manifest.iloc[rows]
     found = np.zeros((len(data.truth), len(recipe.labels)), np.float32)
     found[rows] = teacher.answers(
-        data.heard[rows], data.truth[rows], speakers[rows], len(recipe.labels)
+        data.heard[rows],
+        data.truth[rows],
+        whose.speaker.to_numpy(str),
+        whose.corpus.to_numpy(str),
+        len(recipe.labels),
     )
     return found

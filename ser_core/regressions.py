@@ -5,15 +5,13 @@ import numpy as np
 from sklearn.decomposition import TruncatedSVD
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
-from sklearn.preprocessing import StandardScaler
 
-from ser_core import networks
+from ser_core import linear, networks
 from ser_core.batches import Batches
 from ser_core.recipe import Recipe
 
 _FREEDOM = 0.003  # scikit-learn's C, of what tells corpora apart
 _PARTS = 5  # of the speakers, and of the corpora at most
-_ABSENT = -10.0  # the logit of an emotion that nobody had
 
 
 def fit_likeness(recipe: Recipe, network: keras.Model, batches: Batches) -> None:
@@ -34,8 +32,8 @@ def fit_likeness(recipe: Recipe, network: keras.Model, batches: Batches) -> None
         return
     found = _heard(network, networks.AVERAGE, batches)
     which = np.array([names.index(name) for name in corpus])
-    likeness = _regression(found, which, config.corpora, _FREEDOM)
-    network.get_layer(networks.LIKENESS).set_weights(likeness)
+    likeness = linear.fit(found, which, config.corpora, _FREEDOM)
+    network.get_layer(networks.LIKENESS).set_weights([likeness[:-1], likeness[-1]])
 
     size = network.get_layer(networks.COMPONENTS).units
     speaker = corpus + batches.utterances.speaker.to_numpy(str)
@@ -78,55 +76,15 @@ def fit_emotions(recipe: Recipe, network: keras.Model, batches: Batches) -> None
     if not config.regression:
         return
     found = _heard(network, networks.STATISTICS, batches)
-    truth = batches.targets.argmax(axis=1)
-
-    def fitted(rows: np.ndarray | slice, absent: float) -> np.ndarray:
-        chosen = found[rows], truth[rows], classes, config.regression, batches.weights[rows]
-        return np.vstack(_regression(*chosen, absent=absent))
-
-    shared = fitted(slice(None), _ABSENT)
-    parts = np.zeros((config.corpora, *shared.shape))
-    for part, name in zip(parts, recipe.data.corpora, strict=False):
-        rows = batches.utterances.corpus.to_numpy(str) == name
-        if config.corpora > 1 and len(np.unique(truth[rows])) > 1:
-            # Of emotions that it has not, a corpus says nothing.
-            part[:] = (fitted(rows, absent=0.0) - shared) / 2
-    both = np.hstack([shared, *parts] if config.corpora > 1 else [shared])
-    networks.set_regression(network, both[:-1], both[-1])
+    truth, corpus = batches.targets.argmax(axis=1), batches.utterances.corpus.to_numpy(str)
+    names = list(recipe.data.corpora) if config.corpora > 1 else []
+    spare = [""] * (config.corpora - len(names) if names else 0)
+    fitted = found, truth, classes, config.regression, batches.weights
+    whole = np.hstack(list(linear.fit_by_corpus(*fitted, corpus, names + spare)))
+    networks.set_regression(network, whole[:-1], whole[-1])
 
 
 def _heard(network: keras.Model, layer: str, batches: Batches) -> np.ndarray:
     """Return what a layer makes of the frames of all windows, `(windows, size)`."""
     part = keras.Model(network.get_layer(networks.HEARD).output, network.get_layer(layer).output)
     return np.concatenate([part.predict_on_batch(some) for some in batches.in_order()])
-
-
-def _regression(
-    values: np.ndarray,
-    truth: np.ndarray,
-    classes: int,
-    freedom: float,
-    weights: np.ndarray | None = None,
-    *,
-    absent: float = _ABSENT,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a logistic regression as a linear function: kernel `(size, classes)` and bias.
-
-    Args:
-        values: `(n, size)`; they are standardised.
-        truth: int `(n,)`, two classes at least.
-        classes: how many there may be.
-        freedom: scikit-learn's C.
-        weights: how much each counts.
-        absent: the logit of classes that are not there.
-    """
-    scaler = StandardScaler().fit(values)
-    model = LogisticRegression(C=freedom, max_iter=1000)
-    model.fit(scaler.transform(values), truth, weights)
-    two = len(model.coef_) == 1  # of two classes, scikit-learn has the second's weights alone
-    known = model.classes_[1:] if two else model.classes_
-    kernel, bias = np.zeros((values.shape[1], classes)), np.full(classes, absent)
-    bias[model.classes_] = 0
-    kernel[:, known] = model.coef_.T / scaler.scale_[:, None]
-    bias[known] = model.intercept_
-    return kernel, bias - scaler.mean_ @ kernel
