@@ -55,7 +55,7 @@ def fit(
     model.fit(scaler.transform(values), truth, weights)
     two = len(model.coef_) == 1  # of two classes, scikit-learn has the second's weights alone
     known = model.classes_[1:] if two else model.classes_
-    kernel, bias = np.zeros((values.shape[1], classes)), np.full(classes, absent)
+    kernel, bias = np.zeros((values.shape[1], classes)), np.full(classes, absent, float)
     bias[model.classes_] = 0
     kernel[:, known] = model.coef_.T / scaler.scale_[:, None]
     bias[known] = model.intercept_
