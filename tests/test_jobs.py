@@ -120,7 +120,7 @@ def test_it_goes_on_without_whoever_started_it_and_after_all_that_stops_it(runs)
         "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     )
     # More than can go by while it is being stopped.
-    settings = [*TOY, "training.epochs=100", "training.patience=100"]
+    settings = [*TOY, "training.epochs=60", "training.patience=60"]
     gone = subprocess.run(
         [sys.executable, "-c", code, *settings], cwd=ROOT, capture_output=True, text=True
     )
@@ -129,15 +129,15 @@ def test_it_goes_on_without_whoever_started_it_and_after_all_that_stops_it(runs)
     (trains,) = children(holder(runs))
     assert os.getpriority(os.PRIO_PROCESS, trains) > os.getpriority(os.PRIO_PROCESS, 0)
     found = jobs.status(name)
-    assert found.epochs == 100 and found.seconds_left > 0
-    assert found.events[-1]["val_uar"] >= 0 and "epoch 2 of 100" in found.log
+    assert found.epochs == 60 and found.seconds_left > 0
+    assert found.events[-1]["val_uar"] >= 0 and "epoch 2 of 60" in found.log
 
     def goes_on_after(stop, state):
         stop()
         ended()
         found = jobs.status(name)
         assert found.state is state and found.resumable and not found.model
-        assert 2 <= found.epoch < 100
+        assert 2 <= found.epoch < 60
         assert name not in model_folders()
         jobs.resume(name)
         until(has_epochs(name, found.epoch + 1))
@@ -157,10 +157,10 @@ def test_it_goes_on_without_whoever_started_it_and_after_all_that_stops_it(runs)
     goes_on_after(lambda: os.killpg(holder(runs), signal.SIGKILL), State.INTERRUPTED)
     found = wait_for(name, State.FINISHED, State.FAILED, State.INTERRUPTED)
     assert found.state is State.FINISHED, found.log
-    assert [event["epoch"] for event in found.events] == list(range(1, 101))
+    assert [event["epoch"] for event in found.events] == list(range(1, 61))
     begun, *later = jobs.said(name).decode().split("\n----- gone on with -----\n")
-    assert len(later) == 3 and "epoch 1 of 100" in begun and "epoch 100 of 100" in later[-1]
-    assert not any("epoch 1 of 100" in part for part in later), "it did not begin again"
+    assert len(later) == 3 and "epoch 1 of 60" in begun and "epoch 60 of 60" in later[-1]
+    assert not any("epoch 1 of 60" in part for part in later), "it did not begin again"
     bundle.load(runs / name / "model")
     assert name in model_folders()
 

@@ -86,7 +86,10 @@ def test_baselines_see_116_numbers_of_a_recording(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_is_trained_shipped_and_heard(name, tmp_path):
-    more = {"cnn-bilstm-four": ['augmentation.only=["sad"]'], "deep": ["network.blocks=1"]}
+    more = {
+        "cnn-bilstm-four": ['augmentation.only=["sad"]'],
+        "deep": ["network.blocks=1", "network.corpora=2"],
+    }
     settings = [*SMALL, *more.get(name, [])]
     loaded = recipe.load(name, settings)
     data = dataset.load(loaded)
