@@ -18,9 +18,8 @@ from ser_core.recipe import Recipe
 
 # Layers of `deep`.
 HEARD, AVERAGE, STATISTICS, REGRESSION = "heard_frames", "average", "statistics", "regression"
-CENTRES, ALONG, DISTANCES = "centres", "along", "distances"
-LIKENESS, SHARES = "likeness", "shares"
-SUBSPACE = 64  # directions
+LIKENESS, COMPONENTS, FAMILIAR, SHARES = "likeness", "components", "familiar", "shares"
+_COMPONENTS = 64
 _TOGETHER = 256  # windows
 
 
@@ -171,9 +170,9 @@ def deep(
 
     With several corpora, each has a projection and a regression of its own, which are added to the
     shared ones, so that what differs from one to another need not hold in all (Daumé 2007, arXiv
-    0907.1815). To which corpus a recording belongs is not told but heard: what is added counts by
-    how much like that corpus it is, and what is like none has the shared ones alone. See
-    `regressions.fit_likeness`; until then, all count alike.
+    0907.1815). To which corpus a recording belongs is not told but heard: its own part counts the
+    less, the less like any corpus it is. See `regressions.fit_likeness`; until then, all count
+    alike.
 
     Args:
         shape: frames in a window and 80 filter banks; behind a clip's end, zeros.
@@ -217,48 +216,27 @@ def _shares(average, config: Deep):
             than mood (benchmarks/LAB.md).
         config: hyper-parameters.
     """
+    fixed = {"trainable": False, "kernel_initializer": "zeros"}
     average = layers.Activation("linear", name=AVERAGE)(average)
-    like = layers.Dense(
-        config.corpora,
-        activation="sigmoid",
-        trainable=False,
-        kernel_initializer="zeros",
-        name=LIKENESS,
-    )(_log_distances(average, config.corpora))
-    like = like / ops.maximum(ops.sum(like, axis=1, keepdims=True), 1)
-    shared = ops.ones_like(like[:, :1])
+    like = layers.Dense(config.corpora, activation="softmax", name=LIKENESS, **fixed)(average)
+    inside = layers.Dense(_COMPONENTS, use_bias=False, name=COMPONENTS, **fixed)(average)
+    outside = log_outside(average, inside)
+    familiar = layers.Dense(1, activation="sigmoid", name=FAMILIAR, **fixed)(outside)
+    shared = ops.ones_like(familiar)
     # Of dropout's zeros and 1 / (1 - rate), 0 and 1 are made.
     own = ops.sign(layers.Dropout(config.shared_alone)(shared))
-    return layers.Concatenate(name=SHARES)([shared, own * like])
+    return layers.Concatenate(name=SHARES)([shared, own * familiar * like])
 
 
-def _log_distances(x, corpora: int):
-    """Return the logarithms of squared distances from a subspace for each corpus, `(n, corpora)`.
-
-    See `set_subspaces`; until then, all of `(n, size)` is its distance.
-    """
-    fixed = {"trainable": False, "kernel_initializer": "zeros"}
-    from_centres = layers.Dense(corpora, name=CENTRES, **fixed)(x)
-    from_centres = from_centres + ops.sum(ops.square(x), axis=1, keepdims=True)
-    along = layers.Dense(corpora * SUBSPACE, name=ALONG, **fixed)(x)
-    along = layers.Reshape((corpora, SUBSPACE))(along)
-    away = from_centres - ops.sum(ops.square(along), axis=2)
-    return layers.Activation("linear", name=DISTANCES)(ops.log(ops.maximum(away, 1e-6)))
-
-
-def set_subspaces(network: keras.Model, centres: np.ndarray, components: np.ndarray) -> None:
-    """Say from what the distances of a `deep` network with several corpora are.
+def log_outside(vectors, inside):
+    """Return the logarithm of what principal components leave of squared lengths, `(n, 1)`.
 
     Args:
-        network: built with so many corpora.
-        centres: `(corpora, channels)`, one in each subspace.
-        components: `(corpora, SUBSPACE, channels)`, orthonormal or zero.
+        vectors: `(n, size)`.
+        inside: their coordinates along the components, `(n, components)`.
     """
-    # |x - c|² = |x|² - 2 c·x + |c|², of which the first is the network's.
-    network.get_layer(CENTRES).set_weights([-2 * centres.T, np.square(centres).sum(axis=1)])
-    kernel = components.reshape(-1, components.shape[2]).T
-    offset = -np.einsum("csk,ck->cs", components, centres)
-    network.get_layer(ALONG).set_weights([kernel, offset.ravel()])
+    whole, part = (ops.sum(ops.square(x), axis=1, keepdims=True) for x in (vectors, inside))
+    return ops.log(ops.maximum(whole - part, 1e-6))
 
 
 def _projected(x, size: int, shares):

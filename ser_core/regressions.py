@@ -10,69 +10,53 @@ from ser_core import linear, networks
 from ser_core.batches import Batches
 from ser_core.recipe import Recipe
 
-_PARTS = 5  # of a corpus's speakers, each of which is left out once
-_FREE = 10.0  # scikit-learn's C, where a single value is weighed
-_NEVER = -100.0  # the logit of being like a corpus of which nothing is known
+_FREEDOM = 0.003  # scikit-learn's C, of what tells corpora apart
+_PARTS = 5  # of the speakers, and of the corpora at most
 
 
 def fit_likeness(recipe: Recipe, network: keras.Model, batches: Batches) -> None:
-    """Fit by what a `deep` network hears which corpus a recording is like, if any.
+    """Fit by what a recording is told to be like a corpus, and by what to be like none.
 
-    It is by the distance of its frames' mean from a subspace in which that corpus's vary most. By
-    a logistic regression, that distance tells speakers of the corpus, each left out when the
-    subspace was found, from what is in other corpora.
+    A regression on the mean of the frames tells corpora apart. How far that mean lies outside its
+    principal components tells another microphone from another voice: by a second regression, on
+    that distance for speakers and for corpora who were left out in turn.
 
     Args:
         recipe: what is trained; with one corpus, or no parts for several, nothing is done.
-        network: the network.
+        network: a `deep` one.
         batches: whose windows are learned from, in all variants and as they are.
     """
-    count, names = recipe.network.corpora, recipe.data.corpora
-    corpus, speaker, recording = (
-        batches.utterances[column].to_numpy(str) for column in ("corpus", "speaker", "id")
-    )
-    if count < 2 or len(np.unique(corpus)) < 2:
+    config, names = recipe.network, recipe.data.corpora
+    corpus = batches.utterances.corpus.to_numpy(str)
+    if config.corpora < 2 or len(np.unique(corpus)) < 2:
         return
     found = _heard(network, networks.AVERAGE, batches)
-    centres = np.zeros((count, found.shape[1]))
-    components = np.zeros((count, networks.SUBSPACE, found.shape[1]))
-    slope, offset = np.zeros(count), np.full(count, _NEVER)
-    for index, name in enumerate(names):
-        own = corpus == name
-        voices = speaker[own] if len(np.unique(speaker[own])) > 1 else recording[own]
-        if len(np.unique(voices)) < 2:
-            continue
-        values = found[own]
-        centres[index], components[index] = _subspace(values)
-        parts = GroupKFold(min(_PARTS, len(np.unique(voices)))).split(values, groups=voices)
-        near = [_log_distance(values[left], *_subspace(values[others])) for others, left in parts]
-        far = _log_distance(found[~own], centres[index], components[index])
-        distances = np.concatenate([*near, far])[:, None]
-        fitted = LogisticRegression(class_weight="balanced", C=_FREE)
-        fitted.fit(distances, np.arange(len(distances)) < own.sum())
-        slope[index], offset[index] = fitted.coef_[0, 0], fitted.intercept_[0]
-    networks.set_subspaces(network, centres, components)
-    network.get_layer(networks.LIKENESS).set_weights([np.diag(slope), offset])
+    which = np.array([names.index(name) for name in corpus])
+    likeness = linear.fit(found, which, config.corpora, _FREEDOM)
+    network.get_layer(networks.LIKENESS).set_weights([likeness[:-1], likeness[-1]])
+
+    size = network.get_layer(networks.COMPONENTS).units
+    speaker = corpus + batches.utterances.speaker.to_numpy(str)
+    distance, known = [], []
+    for groups, are_known in ((speaker, True), (corpus, False)):
+        parts = GroupKFold(min(_PARTS, len(np.unique(groups))))
+        for others, left_out in parts.split(found, groups=groups):
+            away = _outside(found[left_out], _components(found[others], size))
+            distance.append(away)
+            known.append(np.full(len(away), are_known))
+    distance, known = np.concatenate(distance), np.concatenate(known)
+    familiar = LogisticRegression(class_weight="balanced").fit(distance, known)
+    network.get_layer(networks.COMPONENTS).set_weights([_components(found, size)])
+    network.get_layer(networks.FAMILIAR).set_weights([familiar.coef_, familiar.intercept_])
 
 
-def _subspace(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of values `(n, size)`, and directions in which they vary most.
-
-    Of few values, fewer directions are told; the rest of `(SUBSPACE, size)` is zero.
-    """
-    centre, directions = values.mean(axis=0), np.zeros((networks.SUBSPACE, values.shape[1]))
-    size = min(networks.SUBSPACE, len(values) // 2)
-    if size:
-        svd = TruncatedSVD(size, random_state=0).fit(values - centre)
-        directions[:size] = svd.components_
-    return centre, directions
+def _components(values: np.ndarray, size: int) -> np.ndarray:
+    """Return the directions in which values vary most, `(values, size)`."""
+    return TruncatedSVD(size, random_state=0).fit(values).components_.T
 
 
-def _log_distance(values: np.ndarray, centre: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Return what `networks.deep` makes of values, `(n,)`."""
-    values = values - centre
-    away = np.square(values).sum(axis=1) - np.square(values @ directions.T).sum(axis=1)
-    return np.log(np.maximum(away, 1e-6))
+def _outside(values: np.ndarray, components: np.ndarray) -> np.ndarray:
+    return np.asarray(networks.log_outside(values, values @ components))
 
 
 def fit_emotions(recipe: Recipe, network: keras.Model, batches: Batches) -> None:
