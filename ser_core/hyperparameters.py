@@ -122,7 +122,6 @@ class Deep:
         corpora: how many kinds of recordings have a projection and a regression of their own
             besides the one that is shared (`networks.deep`): as many as the recipe has corpora, or
             more; 1 for none.
-        shared_alone: rate at which, while it learns, none has.
     """
 
     name: Literal["deep"]
@@ -135,7 +134,6 @@ class Deep:
     channel_dropout: Share = 0.2
     regression: Annotated[float, Interval(ge=0, le=1e6)] = 0.0
     corpora: Size = 1
-    shared_alone: Share = 0.0
 
 
 @dataclass(frozen=True)

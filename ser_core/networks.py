@@ -222,10 +222,7 @@ def _shares(average, config: Deep):
     inside = layers.Dense(_COMPONENTS, use_bias=False, name=COMPONENTS, **fixed)(average)
     outside = log_outside(average, inside)
     familiar = layers.Dense(1, activation="sigmoid", name=FAMILIAR, **fixed)(outside)
-    shared = ops.ones_like(familiar)
-    # Of dropout's zeros and 1 / (1 - rate), 0 and 1 are made.
-    own = ops.sign(layers.Dropout(config.shared_alone)(shared))
-    return layers.Concatenate(name=SHARES)([shared, own * familiar * like])
+    return layers.Concatenate(name=SHARES)([ops.ones_like(familiar), familiar * like])
 
 
 def log_outside(vectors, inside):

@@ -51,8 +51,14 @@ def fit_likeness(recipe: Recipe, network: keras.Model, batches: Batches) -> None
 
 
 def _components(values: np.ndarray, size: int) -> np.ndarray:
-    """Return the directions in which values vary most, `(values, size)`."""
-    return TruncatedSVD(size, random_state=0).fit(values).components_.T
+    """Return so many directions in which values `(n, …)` vary most, `(…, size)`.
+
+    Of fewer values there are fewer; the rest is zero.
+    """
+    found = np.zeros((values.shape[1], size), values.dtype)
+    there = min(size, len(values))
+    found[:, :there] = TruncatedSVD(there, random_state=0).fit(values).components_.T
+    return found
 
 
 def _outside(values: np.ndarray, components: np.ndarray) -> np.ndarray:
