@@ -59,7 +59,8 @@ _MOST_SAMPLES = 7_200 * 48_000 * 4
 _LEAST_CHANNELS = 3
 _SECONDS = 8  # of a processor that decoding takes at most, and two for each megabyte, up to
 _MOST_SECONDS = 200  # for the largest; two hours of AAC or Opus take 5 to 40
-_TRIM_HOP = 512  # librosa's default; its frames of 2048 samples are four hops long
+_TRIM_HOP = 128  # samples; with librosa's 512, windows of the same words begin less alike
+_TRIM_HOPS = 16  # in a frame, which so is 2048 samples long, librosa's default
 
 
 class AudioError(UndertoneError):
@@ -422,7 +423,7 @@ def speech_bounds(samples: np.ndarray, *, top_db: float = 30) -> tuple[int, int]
 
     Silence is what is more than `top_db` below the loudest frame of its block (`speech.blocks`; a
     clip below 6 s is one), whatever the clip's level. Frames have 2048 samples, are centred on
-    multiples of 512, and reach into zeros at the ends.
+    multiples of 128, and reach into zeros at the ends.
 
     Args:
         samples: float32 `(n,)`.
@@ -434,10 +435,11 @@ def speech_bounds(samples: np.ndarray, *, top_db: float = 30) -> tuple[int, int]
     hops = len(samples) // _TRIM_HOP
     whole = samples[: hops * _TRIM_HOP].reshape(hops, _TRIM_HOP)
     rest = samples[hops * _TRIM_HOP :]
-    energy = np.zeros(hops + 4)
-    energy[2:-2] = np.einsum("ij,ij->i", whole, whole)
-    energy[-2] = np.dot(rest, rest)
-    frames = energy[:-3] + energy[1:-2] + energy[2:-1] + energy[3:]
+    half = _TRIM_HOPS // 2
+    energy = np.zeros(hops + _TRIM_HOPS)
+    energy[half:-half] = np.einsum("ij,ij->i", whole, whole)
+    energy[-half] = np.dot(rest, rest)
+    frames = np.lib.stride_tricks.sliding_window_view(energy, _TRIM_HOPS).sum(axis=1)
     parts = [frames[block] for block in blocks(len(frames), _TRIM_HOP)]
     loud = np.flatnonzero(
         np.concatenate([part > part.max() * 10 ** (-top_db / 10) for part in parts])

@@ -171,7 +171,7 @@ def _by_undertone(spec: FbankSpec | DescriptorSpec, loads: str) -> tuple[str, st
 
 _LOG_MEL = """\
 sound, rate = librosa.load(sys.argv[1], sr={sample_rate})
-sound, _ = librosa.effects.trim(sound, top_db={trim_db})
+sound, _ = librosa.effects.trim(sound, top_db={trim_db}, hop_length=128)
 mel = librosa.feature.melspectrogram(
     y=sound, sr=rate, n_fft={n_fft}, hop_length={hop_length}, n_mels={n_mels}
 )
@@ -207,7 +207,7 @@ _OTHERS = """\
 spec = SimpleNamespace(
 {settings})
 sound, _ = librosa.load(sys.argv[1], sr=SAMPLE_RATE)
-sound, _ = librosa.effects.trim(sound, top_db={trim_db})
+sound, _ = librosa.effects.trim(sound, top_db={trim_db}, hop_length=128)
 starts = window_starts({count}, spec.frames) * spec.hop_length
 windows = np.stack([window(sound[start : start + {length}], spec) for start in starts])"""
 # The module, the functions of it that are needed, and how many frames a sound has.
@@ -260,7 +260,7 @@ its limits, is in `MODEL_CARD.md`.
 ## From sound to input
 
 Mono at {spec.sample_rate} Hz: the mean of the channels, resampled. Silence at both ends, more than
-{spec.trim_db} dB below the loudest frame (of 2048 samples, every 512), is cut off.
+{spec.trim_db} dB below the loudest frame (of 2048 samples, every 128), is cut off.
 
 {how.format(**asdict(spec), seconds=spec.window_seconds)}
 

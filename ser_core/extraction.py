@@ -68,7 +68,7 @@ def extract(
 
 
 # To be renamed when `features`, or the reading and trimming before it, gives other values.
-_CACHE = "log-mel-2"
+_CACHE = "log-mel-3"
 
 
 def cached_windows(path: Path, spec: Features, variant: Variant = PLAIN) -> np.ndarray:

@@ -147,12 +147,12 @@ def trimmed(decibels: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     """
     energy = 10 ** (decibels / 10) @ _band_widths(spec)
     energy[(decibels <= -spec.top_db).all(axis=1)] = 0  # what was padded, or is at the floor
-    # `speech_bounds` adds up the energy of 2048 samples every 512; seven frames reach as far.
-    around = np.convolve(energy, np.ones(7), "same")[::2]
+    # `speech_bounds` adds up the energy of 2048 samples every 128; seven frames reach as far.
+    around = np.convolve(energy, np.ones(7), "same")
     loud = np.flatnonzero(around > around.max() * 10 ** (-spec.trim_db / 10))
     if not loud.size:
         return decibels
-    kept = decibels[2 * loud[0] : 2 * loud[-1] + 3]
+    kept = decibels[loud[0] : loud[-1] + 2]
     return np.pad(kept, ((0, len(decibels) - len(kept)), (0, 0)), constant_values=-spec.top_db)
 
 
