@@ -54,7 +54,7 @@ pytestmark = pytest.mark.usefixtures("toy_data")
         ("cnn-lstm-six", (80, 226), 254_278),
         ("cnn-refined", (160, 58), 1_156_103),
         ("crnn-multifeature", (80, 64), 336_600),
-        ("deep", (298, 80), 4_054_513),
+        ("deep", (298, 80), 4_681_751),
         ("lstm", (80, 58), 104_520),
         ("mel-cnn-bilstm", (160, 64), 344_345),
         ("swift", (188, 64), 827_913),
