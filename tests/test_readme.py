@@ -60,8 +60,8 @@ def test_what_is_said_of_calibration_was_measured():
     deep, swift = (100 * errors(heldout.read(find_model(name))) for name in ("deep", "swift"))
     assert (
         f"would show {deep[0, 1]:.1f} (`deep`) and {swift[0, 1]:.1f} (`swift`) on these 1,440 "
-        f"clips by chance; the mean of the folds' would be {deep[1, 0]:.1f} and {swift[1, 0]:.1f}, "
-        f"of which chance makes {deep[1, 1]:.1f} and {swift[1, 1]:.1f}"
+        f"clips by chance; the mean of the folds' is {deep[1, 0]:.1f} and {swift[1, 0]:.1f}, "
+        f"where chance makes {deep[1, 1]:.1f} and {swift[1, 1]:.1f}"
     ) in said
     for name, found in (("deep", deep), ("swift", swift)):
         assert found[0, 0] == pytest.approx(100 * headline(bundle.read_card(find_model(name))).ece)
