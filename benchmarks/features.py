@@ -62,7 +62,7 @@ def main() -> None:
 def theirs(path: Path, spec: FeatureSpec) -> np.ndarray:
     """Return one window of the same features the usual way: librosa for everything."""
     samples, _ = librosa.load(path, sr=spec.sample_rate)
-    samples, _ = librosa.effects.trim(samples, top_db=spec.trim_db)
+    samples, _ = librosa.effects.trim(samples, top_db=spec.trim_db, hop_length=128)
     power = librosa.feature.melspectrogram(
         y=samples,
         sr=spec.sample_rate,

@@ -21,7 +21,7 @@ def features(path: str, spec) -> np.ndarray:
     from ser_core import descriptors
 
     samples, _ = librosa.load(path, sr=spec.sample_rate, duration=spec.window_seconds)
-    samples, _ = librosa.effects.trim(samples, top_db=spec.trim_db)
+    samples, _ = librosa.effects.trim(samples, top_db=spec.trim_db, hop_length=128)
     return descriptors.window(samples, spec)
 
 
