@@ -23,7 +23,7 @@ run: setup
 test: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --ignore tests/browser --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest --ignore tests/browser --numprocesses 3 --dist worksteal
 	$(BIN)/python -m pytest tests/browser --numprocesses 3 --dist worksteal
 
 lint: setup-dev
