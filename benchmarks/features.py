@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.common import keep, machine
 from ser_core import corpora, recipe
+from ser_core.audio import TRIM_HOP
 from ser_core.extraction import extract
 from ser_core.features import FeatureSpec
 
@@ -62,7 +63,7 @@ def main() -> None:
 def theirs(path: Path, spec: FeatureSpec) -> np.ndarray:
     """Return one window of the same features the usual way: librosa for everything."""
     samples, _ = librosa.load(path, sr=spec.sample_rate)
-    samples, _ = librosa.effects.trim(samples, top_db=spec.trim_db, hop_length=128)
+    samples, _ = librosa.effects.trim(samples, top_db=spec.trim_db, hop_length=TRIM_HOP)
     power = librosa.feature.melspectrogram(
         y=samples,
         sr=spec.sample_rate,

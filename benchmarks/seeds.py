@@ -19,9 +19,10 @@ def features(path: str, spec) -> np.ndarray:
     import librosa
 
     from ser_core import descriptors
+    from ser_core.audio import TRIM_HOP
 
     samples, _ = librosa.load(path, sr=spec.sample_rate, duration=spec.window_seconds)
-    samples, _ = librosa.effects.trim(samples, top_db=spec.trim_db, hop_length=128)
+    samples, _ = librosa.effects.trim(samples, top_db=spec.trim_db, hop_length=TRIM_HOP)
     return descriptors.window(samples, spec)
 
 

@@ -23,6 +23,8 @@ from ser_core.speech import ACTIVITY_HOP, blocks, speech_activity, voice_activit
 
 SAMPLE_RATE = 16_000
 MOST_BYTES = 512_000_000  # of one recording
+TRIM_HOP = 128  # samples; with librosa's 512, windows of the same words begin less alike
+_TRIM_HOPS = 16  # in a frame, which so is 2048 samples long, librosa's default
 # What is listened to in a folder; a glob or a table may name whatever it likes.
 SUFFIXES = frozenset(
     ".3gp .aac .ac3 .aif .aifc .aiff .amr .ape .au .avi .caf .dsf .flac .flv .m4a .m4b .m4v .mka "
@@ -59,8 +61,6 @@ _MOST_SAMPLES = 7_200 * 48_000 * 4
 _LEAST_CHANNELS = 3
 _SECONDS = 8  # of a processor that decoding takes at most, and two for each megabyte, up to
 _MOST_SECONDS = 200  # for the largest; two hours of AAC or Opus take 5 to 40
-_TRIM_HOP = 128  # samples; with librosa's 512, windows of the same words begin less alike
-_TRIM_HOPS = 16  # in a frame, which so is 2048 samples long, librosa's default
 
 
 class AudioError(UndertoneError):
@@ -432,18 +432,15 @@ def speech_bounds(samples: np.ndarray, *, top_db: float = 30) -> tuple[int, int]
     Returns:
         The first sample and the one after the last: `(0, n)` if all samples are zero.
     """
-    hops = len(samples) // _TRIM_HOP
-    whole = samples[: hops * _TRIM_HOP].reshape(hops, _TRIM_HOP)
-    rest = samples[hops * _TRIM_HOP :]
-    half = _TRIM_HOPS // 2
-    energy = np.zeros(hops + _TRIM_HOPS)
-    energy[half:-half] = np.einsum("ij,ij->i", whole, whole)
-    energy[-half] = np.dot(rest, rest)
-    frames = np.lib.stride_tricks.sliding_window_view(energy, _TRIM_HOPS).sum(axis=1)
-    parts = [frames[block] for block in blocks(len(frames), _TRIM_HOP)]
+    hops = len(samples) // TRIM_HOP
+    whole = samples[: hops * TRIM_HOP].reshape(hops, TRIM_HOP)
+    rest = samples[hops * TRIM_HOP :]
+    energy = np.append(np.einsum("ij,ij->i", whole, whole), np.dot(rest, rest))
+    frames = np.convolve(energy, np.ones(_TRIM_HOPS))[_TRIM_HOPS // 2 - 1 :][: len(energy)]
+    parts = [frames[block] for block in blocks(len(frames), TRIM_HOP)]
     loud = np.flatnonzero(
         np.concatenate([part > part.max() * 10 ** (-top_db / 10) for part in parts])
     )
     if not loud.size:
         return 0, len(samples)
-    return int(loud[0]) * _TRIM_HOP, min((int(loud[-1]) + 1) * _TRIM_HOP, len(samples))
+    return int(loud[0]) * TRIM_HOP, min((int(loud[-1]) + 1) * TRIM_HOP, len(samples))

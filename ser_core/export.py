@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ser_core import apart, descriptors, fbank, features, shelf
+from ser_core.audio import TRIM_HOP
 from ser_core.bundle import BundleError
 from ser_core.card import Card
 from ser_core.descriptors import DescriptorSpec
@@ -144,7 +145,8 @@ def example(card: Card, format: Format) -> str:
 def _by_librosa(spec: FeatureSpec, loads: str) -> tuple[str, str]:
     """Return how an example begins, and how it comes by `windows`."""
     begins = f"import sys\n\nimport librosa\nimport numpy as np\n{loads}\n"
-    return begins, _LOG_MEL.format(**asdict(spec), step=spec.n_mels // spec.bands)
+    step = spec.n_mels // spec.bands
+    return begins, _LOG_MEL.format(**asdict(spec), trim_hop=TRIM_HOP, step=step)
 
 
 def _by_undertone(spec: FbankSpec | DescriptorSpec, loads: str) -> tuple[str, str]:
@@ -164,6 +166,7 @@ def _by_undertone(spec: FbankSpec | DescriptorSpec, loads: str) -> tuple[str, st
     return begins, _OTHERS.format(
         settings="".join(f"    {key}={value!r},\n" for key, value in settings.items()),
         trim_db=spec.trim_db,
+        trim_hop=TRIM_HOP,
         count=count,
         length=round(spec.window_seconds * spec.sample_rate),
     )
@@ -171,7 +174,7 @@ def _by_undertone(spec: FbankSpec | DescriptorSpec, loads: str) -> tuple[str, st
 
 _LOG_MEL = """\
 sound, rate = librosa.load(sys.argv[1], sr={sample_rate})
-sound, _ = librosa.effects.trim(sound, top_db={trim_db}, hop_length=128)
+sound, _ = librosa.effects.trim(sound, top_db={trim_db}, hop_length={trim_hop})
 mel = librosa.feature.melspectrogram(
     y=sound, sr=rate, n_fft={n_fft}, hop_length={hop_length}, n_mels={n_mels}
 )
@@ -207,7 +210,7 @@ _OTHERS = """\
 spec = SimpleNamespace(
 {settings})
 sound, _ = librosa.load(sys.argv[1], sr=SAMPLE_RATE)
-sound, _ = librosa.effects.trim(sound, top_db={trim_db}, hop_length=128)
+sound, _ = librosa.effects.trim(sound, top_db={trim_db}, hop_length={trim_hop})
 starts = window_starts({count}, spec.frames) * spec.hop_length
 windows = np.stack([window(sound[start : start + {length}], spec) for start in starts])"""
 # The module, the functions of it that are needed, and how many frames a sound has.
@@ -260,7 +263,7 @@ its limits, is in `MODEL_CARD.md`.
 ## From sound to input
 
 Mono at {spec.sample_rate} Hz: the mean of the channels, resampled. Silence at both ends, more than
-{spec.trim_db} dB below the loudest frame (of 2048 samples, every 128), is cut off.
+{spec.trim_db} dB below the loudest frame (of 2048 samples, every {TRIM_HOP}), is cut off.
 
 {how.format(**asdict(spec), seconds=spec.window_seconds)}
 
